@@ -1,0 +1,128 @@
+//! The runtime port: a host's instances.
+
+use crate::ensure::Ensured;
+use crate::storage::Attachment;
+use async_trait::async_trait;
+use planner::model::artifact::ArtifactKind;
+use planner::model::id::InstanceId;
+use planner::model::instance::{Bind, InstanceSpec, Supervision};
+use planner::model::observed::InstanceView;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// An instance to start, and what of the host it needs.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// What to start.
+    pub instance: &'a InstanceSpec,
+    /// Its volumes: where each is seen, and how it is got at.
+    pub volumes: Vec<(Bind, Attachment)>,
+    /// Its source tree, exported, if it runs one.
+    pub tree: Option<&'a Path>,
+}
+
+/// A host's instances. One fleet, one host.
+///
+/// Promises of every adapter: an instance outlives tiedown, and is restarted as its restart
+/// policy says; it holds each of its volumes exclusively for as long as any process of it lives;
+/// a killed supervisor takes its children with it; stopped means that no process of it lives and
+/// its volumes are unmounted. Acts are idempotent.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// What it can run.
+    fn runs(&self) -> BTreeSet<ArtifactKind>;
+
+    /// Whether instances share the machine's ports.
+    fn shares_ports(&self) -> bool;
+
+    /// Lists all instances of the fleet on this host; complete, or an error.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`].
+    async fn instances(&self) -> Result<BTreeMap<InstanceId, InstanceView>, RuntimeError>;
+
+    /// Starts an instance. Returns when its supervisor runs and its volumes are held; whether the
+    /// program comes up is for health to say.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Held`] if a volume is in use; [`RuntimeError::PortTaken`]; else any.
+    async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError>;
+
+    /// Stops an instance with its own signal and timeout, and removes its record. Its log stays.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn stop(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
+
+    /// Changes how a running instance is kept running.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn supervise(
+        &self,
+        id: &InstanceId,
+        supervision: &Supervision,
+    ) -> Result<Ensured, RuntimeError>;
+
+    /// Starts again what should run but does not, after a reboot, with the same specification.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
+
+    /// The file that an instance's output goes to.
+    fn log(&self, id: &InstanceId) -> PathBuf;
+}
+
+/// Why the runtime did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// Something is there that cannot be understood; nothing was changed.
+    #[error("{what} cannot be understood: {why}")]
+    Unreadable {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// A volume is in use.
+    #[error("volume {volume} is in use by {holder}")]
+    Held {
+        /// Which.
+        volume: String,
+        /// Who.
+        holder: String,
+    },
+    /// Somebody listens there already.
+    #[error("port {port} of {address} is taken by {holder}")]
+    PortTaken {
+        /// Which port.
+        port: u16,
+        /// Of which address.
+        address: std::net::Ipv4Addr,
+        /// Who.
+        holder: String,
+    },
+    /// There is no such instance.
+    #[error("there is no instance {id}")]
+    Absent {
+        /// Which.
+        id: InstanceId,
+    },
+    /// A program or privilege is missing.
+    #[error("{what} is missing; {hint}")]
+    Missing {
+        /// What.
+        what: String,
+        /// The way out.
+        hint: String,
+    },
+    /// It did not work.
+    #[error("{act}")]
+    Failed {
+        /// What was being done.
+        act: String,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

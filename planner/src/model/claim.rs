@@ -1,0 +1,117 @@
+//! What the catalog remembers. Claims say where to look and what was meant; objects say what
+//! exists.
+
+use super::id::{Incarnation, PoolId, VolumeId};
+use super::name::{AppName, GroupName, HostName, Region, SourceName};
+use super::release::{CommitId, Release};
+use super::size::Size;
+use super::slot::SlotId;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::net::Ipv4Addr;
+use serde::{Deserialize, Serialize};
+
+/// A volume as claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedVolume {
+    /// Its identity.
+    pub id: VolumeId,
+    /// Which life.
+    pub incarnation: Incarnation,
+    /// The size last applied.
+    pub size: Size,
+}
+
+/// A release that did not come up; not tried again until it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRelease {
+    /// Which.
+    pub release: Release,
+    /// What was seen.
+    pub why: String,
+}
+
+/// What the catalog remembers of a slot. Written before the first act on it, removed after the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The slot.
+    pub slot: SlotId,
+    /// Its host.
+    pub host: HostName,
+    /// The pool its volumes are in; `None` if it has none.
+    pub pool: Option<PoolId>,
+    /// Its volumes by name.
+    pub volumes: BTreeMap<SourceName, ClaimedVolume>,
+    /// Its address, for as long as it lives.
+    pub address: Ipv4Addr,
+    /// The release last brought up in full; `None` before the first.
+    pub applied: Option<Release>,
+    /// The release that failed last.
+    pub failed: Option<FailedRelease>,
+    /// Left alone while a person repairs it.
+    pub held: bool,
+}
+
+/// The shape of an app that a commit asked for: what a later commit can delete.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Shape {
+    /// Groups with their mounts and counts.
+    pub groups: BTreeMap<GroupName, GroupShape>,
+}
+
+/// One group of a [`Shape`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GroupShape {
+    /// Names of its volumes.
+    pub sources: alloc::collections::BTreeSet<SourceName>,
+    /// Slots per region. `None`: the manifest gave no number.
+    pub scale: Option<BTreeMap<Region, u32>>,
+}
+
+/// What the catalog remembers of an app: the commit whose manifest was applied in full last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppRecord {
+    /// The app.
+    pub app: AppName,
+    /// That commit. `None` if it was applied from disk, not from a commit.
+    pub commit: Option<CommitId>,
+    /// Where its manifest was.
+    pub manifest: String,
+    /// What it asked for.
+    pub shape: Shape,
+}
+
+/// All that the catalog remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Claims {
+    /// Whether nothing was forgotten: false for a catalog that was made anew and has not yet seen
+    /// every host.
+    pub complete: bool,
+    /// Claims by slot.
+    pub slots: BTreeMap<SlotId, Claim>,
+    /// Records by app.
+    pub apps: BTreeMap<AppName, AppRecord>,
+    /// The highest incarnation ever given, by slot and source; it outlives the claim, so that a
+    /// destroyed id never returns.
+    #[serde(with = "incarnations")]
+    pub incarnations: BTreeMap<(SlotId, SourceName), Incarnation>,
+    /// When volumes were retired or destroyed by an apply, for the limit on loss: app and moment.
+    pub losses: alloc::vec::Vec<(AppName, super::time::Timestamp)>,
+}
+
+mod incarnations {
+    //! JSON keys are strings: the pairs are written as a list.
+    use super::{BTreeMap, Incarnation, SlotId, SourceName};
+    use alloc::vec::Vec;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Map = BTreeMap<(SlotId, SourceName), Incarnation>;
+
+    pub(super) fn serialize<S: Serializer>(map: &Map, to: S) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Map, D::Error> {
+        Ok(Vec::<((SlotId, SourceName), Incarnation)>::deserialize(from)?.into_iter().collect())
+    }
+}

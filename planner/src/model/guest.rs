@@ -1,0 +1,18 @@
+//! How big a machine an instance is given: `[[vm]]`.
+
+use super::size::Size;
+use serde::{Deserialize, Serialize};
+
+/// Memory and processors that a slot reserves on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// Memory.
+    pub memory: Size,
+    /// Processors.
+    pub cpus: u32,
+}
+
+impl Guest {
+    /// Fly's smallest preset, `shared-cpu-1x`: what a group without `[[vm]]` gets.
+    pub const DEFAULT: Self = Self { memory: Size::from_mib(256), cpus: 1 };
+}

@@ -1,0 +1,45 @@
+//! Checks: how one knows that an instance serves.
+
+use super::network::Port;
+use super::time::Millis;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+/// One check of a manifest, with all defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name: a key of `[checks]`, or `SECTION:PORT`.
+    pub name: String,
+    /// The port that is asked, on the instance's own address.
+    pub port: Port,
+    /// How it is asked.
+    pub probe: Probe,
+    /// Time from one ask to the next.
+    pub interval: Millis,
+    /// How long an answer may take.
+    pub timeout: Millis,
+    /// How long after its start an instance is not judged.
+    pub grace_period: Millis,
+}
+
+/// What a check does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "type")]
+pub enum Probe {
+    /// A connection is accepted.
+    Tcp,
+    /// A request is answered with 2xx.
+    Http {
+        /// `GET` and so on.
+        method: String,
+        /// Path with a leading slash.
+        path: String,
+        /// `http` or `https`.
+        protocol: String,
+        /// More headers.
+        headers: BTreeMap<String, String>,
+        /// Whether a certificate that does not verify is accepted.
+        tls_skip_verify: bool,
+    },
+}

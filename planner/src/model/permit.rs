@@ -1,0 +1,48 @@
+//! What a human has explicitly allowed. Each permit is a value that only a flag or the daemon's
+//! policy mints, so that a dangerous path cannot be entered by accident.
+
+/// Allows one kind of dangerous change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permit {
+    /// `--allow-destroy`: volumes whose retention has passed are destroyed.
+    Destroy,
+    /// `--allow-empty`: a slot may start on an empty volume in place of one with data, and a
+    /// fleet whose records are gone may start anew.
+    Empty,
+    /// `--retry`: a release that failed is tried again.
+    Retry,
+}
+
+/// The permits of one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permits {
+    destroy: bool,
+    empty: bool,
+    retry: bool,
+}
+
+impl Permits {
+    /// Nothing is allowed.
+    pub const NONE: Self = Self { destroy: false, empty: false, retry: false };
+
+    /// These, and one more. Called where flags are read, and nowhere else.
+    #[must_use]
+    pub const fn grant(mut self, permit: Permit) -> Self {
+        match permit {
+            Permit::Destroy => self.destroy = true,
+            Permit::Empty => self.empty = true,
+            Permit::Retry => self.retry = true,
+        }
+        self
+    }
+
+    /// Whether it is allowed.
+    #[must_use]
+    pub const fn has(self, permit: Permit) -> bool {
+        match permit {
+            Permit::Destroy => self.destroy,
+            Permit::Empty => self.empty,
+            Permit::Retry => self.retry,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Volumes: their states, their marks, and what becomes of one that is no longer wanted.
+
+use super::id::{Incarnation, VolumeId};
+use super::name::SourceName;
+use super::size::Size;
+use super::slot::SlotId;
+use super::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What happens to a volume that is no longer wanted, when its retention has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRemove {
+    /// Kept until a person destroys it.
+    Retain,
+    /// Destroyed, if a permit is there.
+    Destroy,
+}
+
+/// How a volume wants to be treated at its end. Marked on the volume, so it outlives the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeping {
+    /// Retain or destroy.
+    pub on_remove: OnRemove,
+    /// How long it is kept after it was retired, at least.
+    pub retention: Millis,
+    /// Protected volumes are never destroyed; lifting it and destroying are never in one plan.
+    pub protect: bool,
+}
+
+impl Keeping {
+    /// Seven days, retained, not protected.
+    pub const DEFAULT: Self =
+        Self { on_remove: OnRemove::Retain, retention: Millis::from_days(7), protect: false };
+}
+
+/// Where a volume is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum VolumeState {
+    /// Begun, never attached: may be made again from nothing.
+    Making,
+    /// A slot's own.
+    Attached,
+    /// Detached and kept.
+    Retired {
+        /// When, by the host's clock.
+        since: Timestamp,
+    },
+    /// Its destruction has begun and will be finished.
+    Erasing,
+}
+
+impl VolumeState {
+    /// The state's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Making => "making",
+            Self::Attached => "attached",
+            Self::Retired { .. } => "retired",
+            Self::Erasing => "erasing",
+        }
+    }
+}
+
+/// The marks that a volume carries: whose it is and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Its identity.
+    pub id: VolumeId,
+    /// The slot it was made for, or has moved to.
+    pub slot: SlotId,
+    /// Its name within the slot.
+    pub source: SourceName,
+    /// Which life.
+    pub incarnation: Incarnation,
+    /// Its cap, a multiple of the pool's extent.
+    pub size: Size,
+    /// Its end.
+    pub keeping: Keeping,
+}

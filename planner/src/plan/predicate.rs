@@ -1,0 +1,295 @@
+//! Typed facts about a step's own object, judged on the host just before acting. Never about
+//! usage, pids or health: those change by themselves.
+
+use super::step::{Marks, Step};
+use crate::model::id::{InstanceId, PoolId, VolumeId};
+use crate::model::instance::{Role, Supervision};
+use crate::model::observed::{InstanceState, PoolView, Reading};
+use crate::model::release::Release;
+use crate::model::size::Size;
+use crate::model::slot::SlotId;
+use crate::model::time::Timestamp;
+use crate::model::volume::VolumeState;
+use alloc::string::{String, ToString};
+use serde::{Deserialize, Serialize};
+
+/// One fact that a host can judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "fact")]
+pub enum Predicate {
+    /// The host has no pool.
+    PoolAbsent,
+    /// The host's pool is this one.
+    PoolIs {
+        /// Which.
+        pool: PoolId,
+    },
+    /// So much can still be promised at this overcommit.
+    Room {
+        /// Bytes, extents and headers included.
+        size: Size,
+        /// Promised bytes per byte of pool, in thousandths.
+        overcommit_thousandths: u32,
+    },
+    /// There is no such volume.
+    VolumeAbsent {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// There is no such volume, or one whose making was cut short.
+    VolumeUnmade {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// The volume is attached, formatted, and has this size.
+    VolumeAttached {
+        /// Which.
+        volume: VolumeId,
+        /// Its cap.
+        size: Size,
+    },
+    /// The volume carries these marks.
+    VolumeMarked {
+        /// Which.
+        volume: VolumeId,
+        /// What it says.
+        marks: Marks,
+    },
+    /// The volume is retired, since then if given.
+    VolumeRetired {
+        /// Which.
+        volume: VolumeId,
+        /// When it was.
+        since: Option<Timestamp>,
+    },
+    /// The volume is retired since then, or its erasing was cut short; it is not protected.
+    VolumeErasable {
+        /// Which.
+        volume: VolumeId,
+        /// When it was retired.
+        retired: Timestamp,
+    },
+    /// No instance holds the volume.
+    VolumeIdle {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// There is no such instance.
+    InstanceAbsent {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// There is such an instance, in whatever state.
+    InstancePresent {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// The instance runs this release, or finished it.
+    InstanceRuns {
+        /// Which.
+        instance: InstanceId,
+        /// What.
+        release: Release,
+    },
+    /// The slot has no main instance, in whatever state.
+    SlotIdle {
+        /// Which.
+        slot: SlotId,
+    },
+    /// The instance is kept running like this.
+    InstanceSupervised {
+        /// Which.
+        instance: InstanceId,
+        /// How.
+        supervision: Supervision,
+    },
+}
+
+/// What a host's state means for a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// As the plan saw it: act.
+    Before,
+    /// As the plan wants it: nothing to do.
+    After,
+    /// Neither: the step is stale.
+    Stale {
+        /// The first fact that does not hold, in words.
+        found: String,
+    },
+}
+
+/// Judges a step by a full reading of its host. "Already so" wins over "act".
+#[must_use]
+pub fn judge(step: &Step, reading: &Reading) -> Judgement {
+    if step.after.iter().all(|fact| fact.failure(reading).is_none()) {
+        return Judgement::After;
+    }
+    match step.before.iter().find_map(|fact| fact.failure(reading)) {
+        None => Judgement::Before,
+        Some(found) => Judgement::Stale { found },
+    }
+}
+
+impl Predicate {
+    /// Nothing if the fact holds; else what was found instead, in words.
+    #[must_use]
+    pub fn failure(&self, reading: &Reading) -> Option<String> {
+        match self {
+            Self::PoolAbsent => match &reading.pool {
+                PoolView::Absent => None,
+                PoolView::Present(pool) => Some(alloc::format!("there is a pool, {}", pool.id)),
+            },
+            Self::PoolIs { pool } => match &reading.pool {
+                PoolView::Present(found) if found.id == *pool => None,
+                PoolView::Present(found) => Some(alloc::format!("the pool is {}", found.id)),
+                PoolView::Absent => Some("there is no pool".into()),
+            },
+            Self::Room { size, overcommit_thousandths } => {
+                let room = reading.room(*overcommit_thousandths);
+                (room < *size).then(|| alloc::format!("there is room for {room}, not for {size}"))
+            }
+            Self::VolumeAbsent { .. }
+            | Self::VolumeUnmade { .. }
+            | Self::VolumeAttached { .. }
+            | Self::VolumeMarked { .. }
+            | Self::VolumeRetired { .. }
+            | Self::VolumeErasable { .. }
+            | Self::VolumeIdle { .. } => self.volume_failure(reading),
+            Self::InstanceAbsent { .. }
+            | Self::InstancePresent { .. }
+            | Self::InstanceRuns { .. }
+            | Self::SlotIdle { .. }
+            | Self::InstanceSupervised { .. } => self.instance_failure(reading),
+        }
+    }
+
+    fn volume_failure(&self, reading: &Reading) -> Option<String> {
+        let state = |id: &VolumeId| match reading.volumes.get(id) {
+            None => "there is no such volume".to_string(),
+            Some(view) => alloc::format!("it is {}, {}", view.state.as_str(), view.spec.size),
+        };
+        let view = |id: &VolumeId| reading.volumes.get(id);
+        let (id, holds) = match self {
+            Self::VolumeAbsent { volume } => (volume, view(volume).is_none()),
+            Self::VolumeUnmade { volume } => {
+                (volume, view(volume).is_none_or(|v| v.state == VolumeState::Making))
+            }
+            Self::VolumeAttached { volume, size } => (
+                volume,
+                view(volume).is_some_and(|v| {
+                    v.state == VolumeState::Attached && v.formatted && v.spec.size == *size
+                }),
+            ),
+            Self::VolumeMarked { volume, marks } => (
+                volume,
+                view(volume).is_some_and(|v| {
+                    v.spec.slot == marks.slot
+                        && v.spec.source == marks.source
+                        && v.spec.keeping == marks.keeping
+                }),
+            ),
+            Self::VolumeRetired { volume, since } => (
+                volume,
+                view(volume).is_some_and(|v| match v.state {
+                    VolumeState::Retired { since: at } => since.is_none_or(|since| since == at),
+                    VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => false,
+                }),
+            ),
+            Self::VolumeErasable { volume, retired } => (
+                volume,
+                view(volume).is_some_and(|v| {
+                    let erasable = match v.state {
+                        VolumeState::Retired { since } => since == *retired,
+                        VolumeState::Erasing => true,
+                        VolumeState::Making | VolumeState::Attached => false,
+                    };
+                    erasable && !v.spec.keeping.protect
+                }),
+            ),
+            Self::VolumeIdle { volume } => {
+                let holder = reading.instances.values().find(|i| i.volumes.contains(volume));
+                return holder.map(|i| alloc::format!("instance {} holds it", i.id));
+            }
+            Self::PoolAbsent
+            | Self::PoolIs { .. }
+            | Self::Room { .. }
+            | Self::InstanceAbsent { .. }
+            | Self::InstancePresent { .. }
+            | Self::InstanceRuns { .. }
+            | Self::SlotIdle { .. }
+            | Self::InstanceSupervised { .. } => return None,
+        };
+        (!holds).then(|| alloc::format!("volume {id}: {}", state(id)))
+    }
+
+    fn instance_failure(&self, reading: &Reading) -> Option<String> {
+        let found = |id: &InstanceId| reading.instances.get(id);
+        match self {
+            Self::InstanceAbsent { instance } => found(instance)
+                .map(|view| alloc::format!("instance {instance} is {}", view.state.as_str())),
+            Self::InstancePresent { instance } => match found(instance) {
+                Some(_) => None,
+                None => Some(alloc::format!("there is no instance {instance}")),
+            },
+            Self::InstanceRuns { instance, release } => match found(instance) {
+                None => Some(alloc::format!("there is no instance {instance}")),
+                Some(view) if view.release != *release => {
+                    Some(alloc::format!("instance {instance} runs {}", view.release))
+                }
+                Some(view) => match &view.state {
+                    InstanceState::Running
+                    | InstanceState::Restarting
+                    | InstanceState::Finished => None,
+                    InstanceState::Failed { .. }
+                    | InstanceState::Died { .. }
+                    | InstanceState::Stopped => {
+                        Some(alloc::format!("instance {instance} is {}", view.state.as_str()))
+                    }
+                },
+            },
+            Self::SlotIdle { slot } => reading
+                .instances
+                .values()
+                .find(|view| view.slot == *slot && view.role == Role::Main)
+                .map(|view| {
+                    alloc::format!("{slot} has instance {}, {}", view.id, view.state.as_str())
+                }),
+            Self::InstanceSupervised { instance, supervision } => match found(instance) {
+                Some(view) if view.supervision == *supervision => None,
+                Some(_) => Some(alloc::format!("instance {instance} is supervised otherwise")),
+                None => Some(alloc::format!("there is no instance {instance}")),
+            },
+            Self::PoolAbsent
+            | Self::PoolIs { .. }
+            | Self::Room { .. }
+            | Self::VolumeAbsent { .. }
+            | Self::VolumeUnmade { .. }
+            | Self::VolumeAttached { .. }
+            | Self::VolumeMarked { .. }
+            | Self::VolumeRetired { .. }
+            | Self::VolumeErasable { .. }
+            | Self::VolumeIdle { .. } => None,
+        }
+    }
+}
+
+impl Reading {
+    /// The sum of what the pool promised: every volume in whatever state, rounded to extents,
+    /// with its header; and what is not ours.
+    #[must_use]
+    pub fn promised(&self) -> Size {
+        let PoolView::Present(pool) = &self.pool else { return Size::ZERO };
+        let ours = self.volumes.values();
+        let ours: Size =
+            ours.map(|v| v.spec.size.rounded_up_to(pool.extent).plus(pool.header)).sum();
+        ours.plus(self.foreign.iter().map(|foreign| foreign.size).sum())
+    }
+
+    /// How much can still be promised at this overcommit.
+    #[must_use]
+    pub fn room(&self, overcommit_thousandths: u32) -> Size {
+        let PoolView::Present(pool) = &self.pool else { return Size::ZERO };
+        pool.size.times_thousandths(u64::from(overcommit_thousandths)).minus(self.promised())
+    }
+}
