@@ -1,6 +1,9 @@
 //! The seam: what can be asked of a host and what it can be told. Today a host is this machine;
 //! later it is an agent somewhere else, behind the same trait.
 
+pub mod local;
+mod probe;
+
 use crate::ensure::Ensured;
 use async_trait::async_trait;
 use planner::model::health::Check;

@@ -4,12 +4,30 @@
 //! "ensure". Behind it stand the ports: [`storage::Storage`], [`runtime::Runtime`] and
 //! [`artifact::Trees`]; beside it [`catalog::Catalog`] and [`journal::Journal`] remember.
 
+pub mod apply;
 pub mod artifact;
 pub mod catalog;
+pub mod clock;
 pub mod command;
 pub mod ensure;
 pub mod event;
 pub mod host;
 pub mod journal;
 pub mod runtime;
+pub mod steps;
 pub mod storage;
+
+use std::error::Error;
+use std::fmt::Write;
+
+/// An error and its causes, one after another, as they are told to people.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let _ = write!(text, ": {source}");
+        cause = source.source();
+    }
+    text
+}

@@ -28,7 +28,7 @@ pub struct PoolMarks {
 }
 
 /// Everything in a pool, read at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Volumes with the fleet's mark.
     pub volumes: BTreeMap<VolumeId, VolumeView>,
