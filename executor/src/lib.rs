@@ -11,6 +11,8 @@ pub mod clock;
 pub mod command;
 pub mod ensure;
 pub mod event;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod host;
 pub mod journal;
 pub mod runtime;
