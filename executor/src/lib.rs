@@ -15,6 +15,7 @@ pub mod event;
 pub mod fake;
 pub mod host;
 pub mod journal;
+pub mod observe;
 pub mod runtime;
 pub mod steps;
 pub mod storage;
