@@ -1,2 +1,6 @@
+//! Decides: desired and observed in, plan and report out. Knows no machine.
 #![no_std]
-//! p
+
+extern crate alloc;
+
+pub mod manifest;
