@@ -1,0 +1,3 @@
+//! The planner's tests from outside: data in, text out. One binary, a module for each subject.
+
+mod manifests;
