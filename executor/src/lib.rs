@@ -1,1 +1,4 @@
-//! e
+//! Acts: carries out a finished plan on hosts. Chooses nothing.
+
+pub mod command;
+pub mod runtime;

@@ -1,0 +1,285 @@
+//! The only door to processes: programs of the system run to completion with a deadline, our own
+//! binary's hidden stages, and the program of an instance. Decides nothing about what they do.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::io::AsyncWriteExt;
+
+/// Where programs of the system are looked for, in this order. The caller's `PATH` is not asked:
+/// what runs as root must not depend on who called.
+pub const DIRECTORIES: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// How much of a failed program's standard error an error quotes, in bytes.
+const QUOTED_BYTES: usize = 2048;
+
+/// Why a program did not give its output.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// No such program in [`DIRECTORIES`].
+    #[error("{program} is not installed (looked in {})", DIRECTORIES.join(", "))]
+    NotFound {
+        /// The program's bare name.
+        program: String,
+    },
+    /// It could not be started, or talking to it failed.
+    #[error("cannot run {}", program.display())]
+    Io {
+        /// Absolute path of the program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not finish in time.
+    #[error("{} did not finish within {} s{}", program.display(), deadline.as_secs(),
+        if *left_running { " and was left running" } else { "" })]
+    Deadline {
+        /// Absolute path of the program.
+        program: PathBuf,
+        /// The time it had.
+        deadline: Duration,
+        /// Whether it still runs, because it must not be killed.
+        left_running: bool,
+    },
+    /// It finished with another status than 0, or by a signal.
+    #[error("{} failed ({}){}{stderr}", program.display(),
+        status.map_or_else(|| "killed by a signal".to_owned(), |code| format!("status {code}")),
+        if stderr.is_empty() { "" } else { ": " })]
+    Failed {
+        /// Absolute path of the program.
+        program: PathBuf,
+        /// Exit status; none when a signal ended it.
+        status: Option<i32>,
+        /// The end of what it wrote to standard error.
+        stderr: String,
+    },
+}
+
+/// What becomes of a program that overruns its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overrun {
+    /// Its process group gets SIGKILL.
+    Kill,
+    /// It is left to finish: killing it half way would do harm (LVM holding locks).
+    Leave,
+}
+
+/// One run of a program of the system: argv only, no shell, empty environment but `PATH` and
+/// `LC_ALL=C`, in its own process group so that a terminal's ^C does not reach it.
+///
+/// `Debug` shows neither arguments nor input.
+pub struct Command {
+    program: PathBuf,
+    args: Vec<OsString>,
+    input: Option<Vec<u8>>,
+    deadline: Duration,
+    overrun: Overrun,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Command").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+/// What a program that finished with status 0 wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Standard output, as written.
+    pub stdout: Vec<u8>,
+    /// Standard error, as written.
+    pub stderr: Vec<u8>,
+}
+
+impl Command {
+    /// The program called `name` in [`DIRECTORIES`]; 60 s, then killed.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`].
+    pub fn named(name: &str) -> Result<Self, CommandError> {
+        let program =
+            find(name).ok_or_else(|| CommandError::NotFound { program: name.to_owned() })?;
+        Ok(Self {
+            program,
+            args: Vec::new(),
+            input: None,
+            deadline: Duration::from_secs(60),
+            overrun: Overrun::Kill,
+        })
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives it these bytes on standard input, the place for what is secret.
+    #[must_use]
+    pub fn input(mut self, bytes: Vec<u8>) -> Self {
+        self.input = Some(bytes);
+        self
+    }
+
+    /// How long it may take and what happens then.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration, overrun: Overrun) -> Self {
+        self.deadline = deadline;
+        self.overrun = overrun;
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// Any [`CommandError`] but `NotFound`.
+    pub async fn output(self) -> Result<Output, CommandError> {
+        let program = self.program;
+        let failed = |source| CommandError::Io { program: program.clone(), source };
+        let mut child = tokio::process::Command::new(&program)
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", DIRECTORIES.join(":"))
+            .env("LC_ALL", "C")
+            .current_dir("/")
+            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let stdin = child.stdin.take();
+        let input = self.input.unwrap_or_default();
+        let feed = async move {
+            if let Some(mut stdin) = stdin {
+                // A program may finish without reading its input; its status tells.
+                let _ = stdin.write_all(&input).await;
+            }
+        };
+        let finish = async { tokio::join!(child.wait_with_output(), feed).0 };
+        let Ok(output) = tokio::time::timeout(self.deadline, finish).await else {
+            let left_running = match self.overrun {
+                Overrun::Leave => true,
+                Overrun::Kill => {
+                    if let Some(group) = group {
+                        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+                    }
+                    false
+                }
+            };
+            return Err(CommandError::Deadline { program, deadline: self.deadline, left_running });
+        };
+        let output = output.map_err(failed)?;
+        if output.status.success() {
+            return Ok(Output { stdout: output.stdout, stderr: output.stderr });
+        }
+        let from = output.stderr.len().saturating_sub(QUOTED_BYTES);
+        let stderr = String::from_utf8_lossy(&output.stderr[from..]).trim().to_owned();
+        Err(CommandError::Failed { program, status: output.status.code(), stderr })
+    }
+}
+
+/// The absolute path of a program of the system, if it is installed.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(|path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+    })
+}
+
+/// Runs `internal launch DIRECTORY` of `program` (our own binary), which leaves a detached
+/// `internal supervise DIRECTORY` behind. Gives the pipe on which the supervisor reports once.
+pub(crate) fn detach(program: &Path, directory: &Path, log: File) -> io::Result<ChildStdout> {
+    let mut child = std::process::Command::new(program)
+        .args(["internal", "launch"])
+        .arg(directory)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()?;
+    let stdout = child.stdout.take();
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("the supervisor could not be launched ({status})")));
+    }
+    stdout.ok_or_else(|| io::Error::other("no pipe from the supervisor"))
+}
+
+/// The next stage of our own binary, `internal STAGE DIRECTORY`, from the very file this process
+/// runs (an upgrade that replaces the file in between mixes no versions).
+fn stage(name: &str, directory: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.arg("internal").arg(name).arg(directory).env_clear().current_dir("/");
+    command
+}
+
+/// A stage that shares this process's standard streams.
+pub(crate) fn stage_inheriting(name: &str, directory: &Path) -> io::Result<Child> {
+    stage(name, directory).spawn()
+}
+
+/// A stage with pipes for standard input and output, and `log` for standard error.
+pub(crate) fn stage_piped(
+    name: &str,
+    directory: &Path,
+    log: File,
+) -> io::Result<tokio::process::Child> {
+    let mut command = stage(name, directory);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    tokio::process::Command::from(command).spawn()
+}
+
+/// `internal probe WHAT` of `program`: what it wrote and whether it succeeded.
+pub(crate) fn probe(program: &Path, what: &str) -> io::Result<(bool, String)> {
+    let output = std::process::Command::new(program)
+        .args(["internal", "probe", what])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .output()?;
+    let said = if output.status.success() { &output.stdout } else { &output.stderr };
+    Ok((output.status.success(), String::from_utf8_lossy(said).trim().to_owned()))
+}
+
+/// The program of an instance, from inside its jail: no standard input, standard output and
+/// error to this process's standard error (the log). A bare name is looked for in `env`'s `PATH`.
+pub(crate) fn instance(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    directory: &Path,
+) -> io::Result<Child> {
+    let (program, args) =
+        argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+    let log = io::stderr().as_fd().try_clone_to_owned()?;
+    std::process::Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", DIRECTORIES.join(":"))
+        .envs(env)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+}

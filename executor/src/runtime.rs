@@ -1,0 +1,3 @@
+//! What runs instances on a host.
+
+pub mod process;
