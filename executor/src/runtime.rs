@@ -1,5 +1,7 @@
 //! The runtime port: a host's instances.
 
+pub mod process;
+
 use crate::ensure::Ensured;
 use crate::storage::Attachment;
 use async_trait::async_trait;
