@@ -16,6 +16,7 @@ mod node;
 pub mod place;
 pub mod problem;
 pub mod quantity;
+pub mod resolve;
 pub mod section;
 pub mod syntax;
 mod written;
