@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod check;
 pub mod model;
 pub mod plan;
 pub mod report;
