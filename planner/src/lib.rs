@@ -18,3 +18,4 @@ pub mod check;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod simulate;
