@@ -15,7 +15,9 @@
 extern crate alloc;
 
 pub mod check;
+pub mod document;
 pub mod model;
 pub mod plan;
+pub mod render;
 pub mod report;
 pub mod simulate;

@@ -103,7 +103,7 @@ fn replaces(walk: &Walk<'_>, world: &World<'_>, spec: &VolumeSpec) -> Option<Str
             }
             crate::model::observed::PoolView::Absent => false,
         });
-        if !read && !(lost && permitted) {
+        if !(read || lost && permitted) {
             return Some(format!("volume {} may still be on {}", volume.id, claim.host));
         }
     }

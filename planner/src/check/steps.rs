@@ -3,7 +3,7 @@
 use super::walk::Walk;
 use super::{Rule, Violation, World};
 use crate::model::host::HostState;
-use crate::model::id::{InstanceId, VolumeId};
+use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::PoolView;
@@ -51,6 +51,9 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
     };
     let names = |name: &HostName| name == host || Some(name) == spec.was.as_ref();
     match &reading.pool {
+        PoolView::Absent if claimed_pool(world, names).is_some() => {
+            Some(format!("the pool that claims are on is gone from {host}"))
+        }
         PoolView::Absent => {
             let needs = needs_pool(&step.act) && walk.made_pool(host).is_none();
             needs.then(|| format!("{host} has no pool"))
@@ -71,6 +74,11 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
             Some(format!("the pool of {host} is {}, claims are on {other}", pool.id))
         }
     }
+}
+
+fn claimed_pool<'a>(world: &World<'a>, names: impl Fn(&HostName) -> bool) -> Option<&'a PoolId> {
+    let mut claims = world.claims.slots.values().filter(|claim| names(&claim.host));
+    claims.find_map(|claim| claim.pool.as_ref())
 }
 
 fn needs_pool(act: &Act) -> bool {
