@@ -14,7 +14,11 @@
 
 extern crate alloc;
 
+pub mod check;
+pub mod document;
 pub mod manifest;
 pub mod model;
 pub mod plan;
+pub mod render;
 pub mod report;
+pub mod simulate;

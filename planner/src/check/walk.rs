@@ -1,0 +1,197 @@
+//! The steps of a plan with their places, and which of them surely come before which.
+
+use crate::model::id::{PoolId, VolumeId};
+use crate::model::instance::InstanceSpec;
+use crate::model::name::HostName;
+use crate::model::size::Size;
+use crate::model::volume::VolumeSpec;
+use crate::plan::step::{Act, Step};
+use crate::plan::{Lane, Plan, Rollout, RolloutId};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// When a step is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    /// If all goes well.
+    Main,
+    /// If its lane fails.
+    LaneFailed,
+    /// If its rollout fails.
+    RolloutFailed,
+}
+
+/// A step and where it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed<'a> {
+    pub(super) step: &'a Step,
+    pub(super) rollout: usize,
+    wave: usize,
+    lane: usize,
+    index: usize,
+    pub(super) path: Path,
+}
+
+/// A lane and where it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlacedLane<'a> {
+    pub(super) lane: &'a Lane,
+    pub(super) rollout: usize,
+    wave: usize,
+    number: usize,
+}
+
+/// A plan, laid out for judging.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) steps: Vec<Placed<'a>>,
+    pub(super) lanes: Vec<PlacedLane<'a>>,
+    /// For each rollout, those that must have succeeded before it begins.
+    earlier: Vec<BTreeSet<usize>>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        let mut walk =
+            Self { plan, steps: Vec::new(), lanes: Vec::new(), earlier: earlier(&plan.rollouts) };
+        for (number, rollout) in plan.rollouts.iter().enumerate() {
+            walk.place(number, rollout);
+        }
+        walk
+    }
+
+    fn place(&mut self, number: usize, rollout: &'a Rollout) {
+        for (wave_number, wave) in rollout.waves.iter().enumerate() {
+            for (lane_number, lane) in wave.lanes.iter().enumerate() {
+                let placed = |path| {
+                    move |(index, step)| Placed {
+                        step,
+                        rollout: number,
+                        wave: wave_number,
+                        lane: lane_number,
+                        index,
+                        path,
+                    }
+                };
+                self.lanes.push(PlacedLane {
+                    lane,
+                    rollout: number,
+                    wave: wave_number,
+                    number: lane_number,
+                });
+                self.steps.extend(lane.steps.iter().enumerate().map(placed(Path::Main)));
+                let failed = lane.on_failure.iter().enumerate();
+                self.steps.extend(failed.map(placed(Path::LaneFailed)));
+            }
+        }
+        let failed = rollout.on_failure.iter().enumerate();
+        self.steps.extend(failed.map(|(index, step)| Placed {
+            step,
+            rollout: number,
+            wave: usize::MAX,
+            lane: 0,
+            index,
+            path: Path::RolloutFailed,
+        }));
+    }
+
+    /// Steps that are done if all goes well.
+    pub(super) fn main(&self) -> impl Iterator<Item = &Placed<'a>> {
+        self.steps.iter().filter(|placed| placed.path == Path::Main)
+    }
+
+    /// Whether `first` has surely ended when `second` begins.
+    pub(super) fn before(&self, first: &Placed<'_>, second: &Placed<'_>) -> bool {
+        if first.rollout != second.rollout {
+            return first.path == Path::Main && self.follows(second.rollout, first.rollout);
+        }
+        let same_lane = first.wave == second.wave && first.lane == second.lane;
+        match (first.path, second.path) {
+            (Path::Main, Path::Main) => {
+                first.wave < second.wave || same_lane && first.index < second.index
+            }
+            (Path::Main, Path::LaneFailed) => first.wave < second.wave || same_lane,
+            (Path::Main | Path::LaneFailed, Path::RolloutFailed) => true,
+            (Path::LaneFailed, Path::LaneFailed) => same_lane && first.index < second.index,
+            (Path::RolloutFailed, Path::RolloutFailed) => first.index < second.index,
+            (Path::LaneFailed | Path::RolloutFailed, Path::Main)
+            | (Path::RolloutFailed, Path::LaneFailed) => false,
+        }
+    }
+
+    /// Whether a lane has surely begun, with its claims written, when the step is done.
+    pub(super) fn begun(&self, lane: &PlacedLane<'_>, step: &Placed<'_>) -> bool {
+        if lane.rollout != step.rollout {
+            return self.follows(step.rollout, lane.rollout);
+        }
+        lane.wave < step.wave || lane.wave == step.wave && lane.number == step.lane
+    }
+
+    /// Whether the step is of the lane.
+    pub(super) fn within(&self, lane: &PlacedLane<'_>, step: &Placed<'_>) -> bool {
+        lane.rollout == step.rollout && lane.wave == step.wave && lane.number == step.lane
+    }
+
+    fn follows(&self, later: usize, earlier: usize) -> bool {
+        self.earlier.get(later).is_some_and(|all| all.contains(&earlier))
+    }
+
+    /// Whether a rollout waits, by whatever way, for itself.
+    pub(super) fn waits_for_itself(&self, rollout: usize) -> bool {
+        self.follows(rollout, rollout)
+    }
+
+    /// The pool that the plan makes on a host, with its size.
+    pub(super) fn made_pool(&self, host: &HostName) -> Option<(&'a PoolId, Size)> {
+        self.main().find_map(|placed| match &placed.step.act {
+            Act::MakePool { pool, size } if placed.step.host == *host => Some((pool, *size)),
+            _ => None,
+        })
+    }
+
+    /// Volumes that the plan makes.
+    pub(super) fn made(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::MakeVolume { volume } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// The volume with this id that the plan makes.
+    pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
+        self.made().find(|(_, volume)| volume.id == *id)
+    }
+
+    /// Instances that the plan starts.
+    pub(super) fn started(&self) -> impl Iterator<Item = (&Placed<'a>, &'a InstanceSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::StartInstance { instance } => Some((placed, instance)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn rollout(&self, placed: &Placed<'_>) -> &'a Rollout {
+        &self.plan.rollouts[placed.rollout]
+    }
+}
+
+fn earlier(rollouts: &[Rollout]) -> Vec<BTreeSet<usize>> {
+    let numbers: BTreeMap<&RolloutId, usize> =
+        rollouts.iter().enumerate().map(|(number, rollout)| (&rollout.id, number)).collect();
+    let direct = |rollout: &Rollout| -> Vec<usize> {
+        rollout.after.iter().filter_map(|id| numbers.get(id).copied()).collect()
+    };
+    let mut all = Vec::new();
+    for rollout in rollouts {
+        let mut found = BTreeSet::new();
+        let mut left = direct(rollout);
+        while let Some(number) = left.pop() {
+            if found.insert(number) {
+                left.extend(direct(&rollouts[number]));
+            }
+        }
+        all.push(found);
+    }
+    all
+}

@@ -1,0 +1,113 @@
+//! Plans and observations as documents that outlive the program that wrote them: with a version,
+//! and with a digest over everything, so that one that was altered is not taken for another.
+
+mod envelope;
+
+use crate::model::claim::Claims;
+use crate::model::host::HostSpec;
+use crate::model::name::{FleetName, HostName};
+use crate::model::observed::Observed;
+use crate::model::policy::Policy;
+use crate::plan::Plan;
+use crate::report::Report;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a document that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// It is not JSON, or not of the document's shape.
+    #[error("it is not a {kind} document")]
+    Shape {
+        /// What it should have been.
+        kind: &'static str,
+        /// Where it is not.
+        source: serde_json::Error,
+    },
+    /// It is a document of another kind.
+    #[error("it is a {found} document, not a {kind} document")]
+    Kind {
+        /// What it should have been.
+        kind: &'static str,
+        /// What it says it is.
+        found: String,
+    },
+    /// Another version of tiedown wrote it in another form.
+    #[error("it has version {found} of the {kind} document, this program reads version {known}")]
+    Version {
+        /// What it is.
+        kind: &'static str,
+        /// The version it has.
+        found: u32,
+        /// The version that can be read.
+        known: u32,
+    },
+    /// Its digest is not that of its contents.
+    #[error("its contents were altered after it was written")]
+    Altered,
+}
+
+/// A plan with all that is needed to show it again and to apply it later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// What was not in it.
+    pub report: Report,
+}
+
+/// All that a plan is made from beside manifests, what they refer to, and permits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservedDocument {
+    /// The fleet.
+    pub fleet: FleetName,
+    /// Its hosts as `tiedown.toml` describes them.
+    pub hosts: BTreeMap<HostName, HostSpec>,
+    /// What they said.
+    pub observed: Observed,
+    /// What the catalog remembers.
+    pub claims: Claims,
+    /// What may be done.
+    pub policy: Policy,
+}
+
+impl SavedPlan {
+    const KIND: &'static str = "plan";
+    const VERSION: u32 = 1;
+
+    /// The document's JSON text, with a line break at its end. Equal plans give equal texts.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        envelope::seal(Self::KIND, Self::VERSION, self)
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// [`DocumentError`] if it is no plan, of another version, or was altered.
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        envelope::open(Self::KIND, Self::VERSION, text)
+    }
+}
+
+impl ObservedDocument {
+    const KIND: &'static str = "observed";
+    const VERSION: u32 = 1;
+
+    /// The document's JSON text, with a line break at its end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        envelope::seal(Self::KIND, Self::VERSION, self)
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// [`DocumentError`] if it is no such document, of another version, or was altered.
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        envelope::open(Self::KIND, Self::VERSION, text)
+    }
+}

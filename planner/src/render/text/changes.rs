@@ -1,0 +1,203 @@
+//! Changes, each with its symbol, place, fields and reasons. Slots of a group that change in the
+//! same way are told once.
+
+use super::Page;
+use crate::model::object::Object;
+use crate::model::slot::SlotId;
+use crate::plan::Plan;
+use crate::plan::change::{Change, Field, Verb};
+use crate::render::Tone;
+use crate::render::sensitive::{MASK, is_sensitive, shown};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use similar::{ChangeTag, TextDiff};
+
+/// Lines of a longer value that are shown at most.
+const DIFF_LINES: usize = 12;
+
+/// Volumes whose data goes or that are put away.
+pub(super) fn losses(page: &mut Page<'_>, plan: &Plan) {
+    let losses: Vec<&Change> = plan.changes.iter().filter(|change| is_loss(change)).collect();
+    if losses.is_empty() {
+        return;
+    }
+    let destroyed = losses.iter().any(|change| change.verb == Verb::Destroy);
+    page.heading(if destroyed { "Data will be lost" } else { "Volumes will be put away" });
+    page.gap();
+    told(page, &losses);
+}
+
+/// All other changes, app by app; hosts come first.
+pub(super) fn rest(page: &mut Page<'_>, plan: &Plan) {
+    let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
+    rest.sort_by_key(|change| change.object.app());
+    for of_app in rest.chunk_by(|a, b| a.object.app() == b.object.app()) {
+        match of_app.first().and_then(|change| change.object.app()) {
+            Some(app) => page.heading(&format!("App {app}")),
+            None => page.heading("Hosts"),
+        }
+        page.gap();
+        told(page, of_app);
+    }
+}
+
+const fn is_loss(change: &Change) -> bool {
+    match change.verb {
+        Verb::Destroy | Verb::Retire => true,
+        Verb::Remove
+        | Verb::Create
+        | Verb::TakeBack
+        | Verb::Redeploy
+        | Verb::Restart
+        | Verb::Update => false,
+    }
+}
+
+fn told(page: &mut Page<'_>, changes: &[&Change]) {
+    let mut left: Vec<&Change> = changes.to_vec();
+    while let Some(first) = left.first().copied() {
+        let (alike, others): (Vec<&Change>, Vec<&Change>) =
+            left.into_iter().partition(|other| are_alike(first, other));
+        one(page, &alike);
+        left = others;
+    }
+}
+
+/// Whether two changes can be told as one.
+fn are_alike(a: &Change, b: &Change) -> bool {
+    let same_kind = match (&a.object, &b.object) {
+        (Object::Slot { slot: a }, Object::Slot { slot: b }) => of_one_group(a, b),
+        (
+            Object::Volume { slot: a, source: one, .. },
+            Object::Volume { slot: b, source: other, .. },
+        ) => of_one_group(a, b) && one == other,
+        (a, b) => a == b,
+    };
+    // Each destroyed volume stands on a line of its own.
+    let alone = a.verb == Verb::Destroy && a != b;
+    same_kind && !alone && (a.verb, &a.fields, &a.reasons) == (b.verb, &b.fields, &b.reasons)
+}
+
+fn of_one_group(a: &SlotId, b: &SlotId) -> bool {
+    (&a.app, &a.group) == (&b.app, &b.group)
+}
+
+fn one(page: &mut Page<'_>, alike: &[&Change]) {
+    let Some(first) = alike.first() else { return };
+    let (symbol, word, tone) = verb(first.verb);
+    let head = match alike {
+        [only] => format!("{word} {} on {}", only.object, only.host),
+        many => format!("{word} {}", counted(many)),
+    };
+    let head = match (first.verb, alike.len()) {
+        (Verb::Redeploy, 1) => format!("{head}, on the same volumes"),
+        (Verb::Redeploy, _) => format!("{head}, each on its own volumes as before"),
+        _ => head,
+    };
+    let head = match &first.object {
+        Object::Host { host } | Object::Pool { host } if *host == first.host => {
+            format!("{word} {}", first.object)
+        }
+        _ => head,
+    };
+    let symbol = page.paint.paint(tone, &format!("{symbol:>3}"));
+    page.line(2, &format!("{symbol} {head}"));
+    if alike.len() > 1 {
+        page.line(8, &alike.iter().map(|c| place(c)).collect::<Vec<_>>().join(", "));
+    }
+    for field in &first.fields {
+        self::field(page, field, first.verb);
+    }
+    for reason in &first.reasons {
+        page.dim(8, reason);
+    }
+}
+
+/// `3 slots of web/app`, `2 volumes data of web/app`.
+fn counted(many: &[&Change]) -> String {
+    let n = many.len();
+    match many.first().map(|change| &change.object) {
+        Some(Object::Slot { slot }) => format!("{n} slots of {}/{}", slot.app, slot.group),
+        Some(Object::Volume { slot, source, .. }) => {
+            format!("{n} volumes {source} of {}/{}", slot.app, slot.group)
+        }
+        Some(object) => object.to_string(),
+        None => String::new(),
+    }
+}
+
+/// `ewr/1 on ewr-1`, with the volume's id where there is one.
+fn place(change: &Change) -> String {
+    match &change.object {
+        Object::Slot { slot } => format!("{}/{} on {}", slot.region, slot.number, change.host),
+        Object::Volume { slot, volume, .. } => {
+            format!("{}/{} ({volume}) on {}", slot.region, slot.number, change.host)
+        }
+        object => format!("{object} on {}", change.host),
+    }
+}
+
+const fn verb(verb: Verb) -> (&'static str, &'static str, Tone) {
+    match verb {
+        Verb::Destroy => ("!", "destroy", Tone::Destroy),
+        Verb::Retire => ("!", "retire", Tone::Destroy),
+        Verb::Remove => ("-", "remove", Tone::Destroy),
+        Verb::Create => ("+", "create", Tone::Add),
+        Verb::TakeBack => ("~", "take back", Tone::Change),
+        Verb::Redeploy => ("-/+", "redeploy", Tone::Change),
+        Verb::Restart => ("-/+", "restart", Tone::Change),
+        Verb::Update => ("~", "update", Tone::Change),
+    }
+}
+
+fn field(page: &mut Page<'_>, field: &Field, verb: Verb) {
+    let name = &field.name;
+    match (&field.before, &field.after) {
+        (Some(before), Some(after)) if is_sensitive(field) => {
+            let same = if before == after { "unchanged" } else { "changed" };
+            page.line(8, &format!("{name}: {MASK}, {same}"));
+        }
+        (Some(before), Some(after)) if before == after => {
+            page.line(8, &format!("{name}: {before}"));
+        }
+        (Some(before), Some(after)) if before.contains('\n') || after.contains('\n') => {
+            page.line(8, &format!("{name}:"));
+            diff(page, before, after);
+        }
+        (Some(before), Some(after)) => page.line(8, &format!("{name}: {before} → {after}")),
+        (before, after) => {
+            let value = shown(field, before.as_ref().or(after.as_ref())).unwrap_or_default();
+            let value = match value.lines().count() {
+                0 | 1 => value,
+                lines => format!("({lines} lines)"),
+            };
+            let fresh = matches!(verb, Verb::Create | Verb::TakeBack);
+            let sign = match (before, after) {
+                (Some(_), None) if !matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove) => {
+                    "- "
+                }
+                (None, Some(_)) if !fresh => "+ ",
+                _ => "",
+            };
+            page.line(8, &format!("{sign}{name}: {value}"));
+        }
+    }
+}
+
+fn diff(page: &mut Page<'_>, before: &str, after: &str) {
+    let diff = TextDiff::from_lines(before, after);
+    let changed = diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal);
+    let lines: Vec<String> = changed
+        .map(|change| {
+            let sign = if change.tag() == ChangeTag::Delete { '-' } else { '+' };
+            format!("{sign} {}", change.value().trim_end_matches('\n'))
+        })
+        .collect();
+    for line in lines.iter().take(DIFF_LINES) {
+        page.line(10, line);
+    }
+    if lines.len() > DIFF_LINES {
+        page.dim(10, &format!("and {} more lines", lines.len() - DIFF_LINES));
+    }
+}

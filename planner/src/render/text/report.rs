@@ -1,0 +1,72 @@
+//! What is not in the plan and why; what moved by itself; notes.
+
+use super::Page;
+use crate::render::Tone;
+use crate::report::{Drift, Kind, Line, Report};
+use alloc::format;
+use alloc::vec::Vec;
+
+/// What a guard forbids, with what would change that.
+pub(super) fn refused(page: &mut Page<'_>, report: &Report) {
+    section(page, report, Kind::Refused, "Refused");
+}
+
+/// What could not be read, cannot be done, or waits.
+pub(super) fn wanting(page: &mut Page<'_>, report: &Report) {
+    section(page, report, Kind::Unknown, "Unknown, so left alone");
+    section(page, report, Kind::Blocked, "Blocked");
+    section(page, report, Kind::Waiting, "Waiting");
+}
+
+/// What a reader might wonder about, and what is not ours.
+pub(super) fn notes(page: &mut Page<'_>, report: &Report) {
+    section(page, report, Kind::Foreign, "Not ours, never touched");
+    section(page, report, Kind::Note, "Notes");
+}
+
+fn section(page: &mut Page<'_>, report: &Report, kind: Kind, title: &str) {
+    let lines: Vec<&Line> = report.lines.iter().filter(|line| line.kind == kind).collect();
+    if lines.is_empty() {
+        return;
+    }
+    page.heading(title);
+    page.gap();
+    // One reason for many is told once.
+    let mut left = lines;
+    while let Some(first) = left.first().copied() {
+        let (alike, others): (Vec<&Line>, Vec<&Line>) =
+            left.into_iter().partition(|line| (&line.why, &line.hint) == (&first.why, &first.hint));
+        lines_alike(page, &alike, kind.is_wanting());
+        left = others;
+    }
+}
+
+fn lines_alike(page: &mut Page<'_>, alike: &[&Line], wanting: bool) {
+    let Some(first) = alike.first() else { return };
+    let objects: Vec<_> = alike.iter().map(|line| format!("{}", line.object)).collect();
+    let mut objects = objects.join(", ");
+    if wanting {
+        objects = page.paint.paint(Tone::Wanting, &objects);
+    }
+    page.line(2, &format!("{objects}: {}", first.why));
+    if let Some(hint) = &first.hint {
+        page.dim(6, hint);
+    }
+}
+
+/// What differs from what was applied last.
+pub(super) fn drift(page: &mut Page<'_>, report: &Report) {
+    if report.drift.is_empty() {
+        return;
+    }
+    page.heading("Note: Objects have changed outside of tiedown");
+    page.gap();
+    for of_object in report.drift.chunk_by(|a, b| a.object == b.object && a.healed == b.healed) {
+        let Some(Drift { object, healed, .. }) = of_object.first() else { continue };
+        let outcome = if *healed { "the plan sets it right" } else { "left as it is" };
+        page.line(2, &format!("  ~ {object}, {outcome}"));
+        for Drift { field, before, after, .. } in of_object {
+            page.line(8, &format!("{field}: {before} → {after}"));
+        }
+    }
+}
