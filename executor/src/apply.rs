@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::journal::{Journal, RunEnd, RunId, RunStart};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use planner::check::Checked;
 use planner::model::name::HostName;
 use planner::plan::{Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,11 +64,16 @@ pub enum ApplyError {
     },
 }
 
-/// Applies a plan. Returns what became of it; failures of steps and gates are in the outcome.
+/// Applies a plan that passed the independent judge. Returns what became of it; failures of steps and gates are in the outcome.
 ///
 /// # Errors
 /// [`ApplyError`]: nothing can be said of the steps in flight; the next plan sees them.
-pub async fn apply(plan: &Plan, world: &World, options: &Options) -> Result<Outcome, ApplyError> {
+pub async fn apply(
+    plan: &Checked<Plan>,
+    world: &World,
+    options: &Options,
+) -> Result<Outcome, ApplyError> {
+    let plan = plan.plan();
     if let Some(host) = plan.hosts().into_iter().find(|host| !world.hosts.contains_key(*host)) {
         return Err(ApplyError::NoHost { host: host.clone() });
     }
