@@ -50,7 +50,7 @@ pub trait Runtime: Send + Sync {
     /// [`RuntimeError::Held`] if a volume is in use; [`RuntimeError::PortTaken`]; else any.
     async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError>;
 
-    /// Stops an instance with its own signal and timeout, and removes its record. Its log stays.
+    /// Stops an instance with its own signal and timeout, and removes its record and its log.
     ///
     /// # Errors
     /// Any [`RuntimeError`].
@@ -71,6 +71,13 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Any [`RuntimeError`].
     async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
+
+    /// Removes what the host keeps for all instances together, such as a bridge. To be called
+    /// when there are none.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn clear(&self) -> Result<(), RuntimeError>;
 
     /// The file that an instance's output goes to.
     fn log(&self, id: &InstanceId) -> PathBuf;

@@ -2,7 +2,7 @@
 //! told to.
 
 use crate::ensure::Ensured;
-use crate::host::{Answer, Host, StepError};
+use crate::host::{Answer, Host, Resumed, StepError};
 use async_trait::async_trait;
 use planner::model::artifact::ArtifactKind;
 use planner::model::health::Check;
@@ -154,6 +154,24 @@ impl Host for FakeHost {
             true => Answer::Failing { seen: "status 500".to_owned() },
             false => Answer::Passing,
         }
+    }
+
+    async fn resume(&self) -> Result<Vec<Resumed>, StepError> {
+        let mut inner = self.inner();
+        let died = |view: &&mut InstanceView| matches!(view.state, InstanceState::Died { .. });
+        let died = inner.reading.instances.values_mut().filter(died);
+        let resumed = died.map(|view| {
+            view.state = InstanceState::Running;
+            Resumed { instance: view.clone(), result: Ok(Ensured::Made) }
+        });
+        Ok(resumed.collect())
+    }
+
+    async fn purge(&self) -> Result<(), StepError> {
+        let reading = &mut self.inner().reading;
+        reading.pool = PoolView::Absent;
+        reading.volumes.clear();
+        Ok(())
     }
 
     fn log(&self, _id: &InstanceId) -> Option<PathBuf> {

@@ -1,10 +1,11 @@
 //! A host on this machine: its storage and its runtime, one act at a time under its lock.
 
-use super::{Answer, Host, StepError, probe};
+use super::{Answer, Host, Resumed, StepError, probe};
 use crate::artifact::Trees;
 use crate::catalog::{Catalog, Holder, LockName};
 use crate::clock;
 use crate::ensure::Ensured;
+use crate::names::HostDir;
 use crate::runtime::{Runtime, Start};
 use crate::storage::{PoolMarks, Storage};
 use async_trait::async_trait;
@@ -13,7 +14,8 @@ use planner::model::health::Check;
 use planner::model::id::{InstanceId, MachineId};
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
-use planner::model::observed::{HostView, InstanceView, PoolView, Reading};
+use planner::model::observed::{HostView, InstanceState, InstanceView, PoolView, Reading};
+use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
@@ -41,8 +43,8 @@ pub struct LocalHost {
     pub runtime: Box<dyn Runtime>,
     /// Where source trees come from.
     pub trees: Arc<dyn Trees>,
-    /// Where exported source trees are kept, by digest.
-    pub trees_dir: PathBuf,
+    /// Everything of the host on this machine; exported source trees among it.
+    pub directory: HostDir,
     /// Whose locks keep other processes off this host.
     pub catalog: Arc<dyn Catalog>,
     /// Keeps this process's own tasks apart.
@@ -67,11 +69,7 @@ impl Host for LocalHost {
 
     async fn act(&self, step: &Step) -> Result<Ensured, StepError> {
         let _turn = self.turn.lock().await;
-        let failed = |source: BoxError| StepError::Failed {
-            what: step.id.0.clone(),
-            retryable: true,
-            source,
-        };
+        let failed = |source| failed(&step.id.0, source);
         let _lock = self.lock(step).await.map_err(failed)?;
         let reading = self.reading().await.map_err(failed)?;
         match judge(step, &reading) {
@@ -97,12 +95,78 @@ impl Host for LocalHost {
         probe::ask(address, check).await
     }
 
+    async fn resume(&self) -> Result<Vec<Resumed>, StepError> {
+        let _turn = self.turn.lock().await;
+        let what = format!("resuming {}", self.name);
+        let reading = self.reading().await.map_err(|source| failed(&what, source))?;
+        let mut resumed = Vec::new();
+        for instance in reading.instances.values() {
+            if !matches!(instance.state, InstanceState::Died { .. }) {
+                continue;
+            }
+            let result = self.resume_one(instance, &reading).await;
+            let result = result.map_err(|source| failed(&format!("resuming {}", instance.id), source));
+            resumed.push(Resumed { instance: instance.clone(), result });
+        }
+        Ok(resumed)
+    }
+
+    async fn purge(&self) -> Result<(), StepError> {
+        let _turn = self.turn.lock().await;
+        let what = format!("purging {}", self.name);
+        self.remove_everything().await.map_err(|source| failed(&what, source))
+    }
+
     fn log(&self, id: &InstanceId) -> Option<PathBuf> {
         Some(self.runtime.log(id))
     }
 }
 
+fn failed(what: &str, source: BoxError) -> StepError {
+    StepError::Failed { what: what.to_owned(), retryable: true, source }
+}
+
 impl LocalHost {
+    /// After a reboot the instance's own record is all there is: each of its volumes must be the
+    /// one it had, attached and formatted, before anything is started on it.
+    async fn resume_one(
+        &self,
+        instance: &InstanceView,
+        reading: &Reading,
+    ) -> Result<Ensured, BoxError> {
+        for id in &instance.volumes {
+            let found = reading.volumes.get(id);
+            let whole = found.is_some_and(|volume| {
+                volume.state == VolumeState::Attached
+                    && volume.formatted
+                    && volume.spec.slot == instance.slot
+            });
+            if !whole {
+                return Err(format!("volume {id} is not there as it was").into());
+            }
+            self.storage.attachment(id).await?;
+        }
+        Ok(self.runtime.resume(&instance.id).await?)
+    }
+
+    async fn remove_everything(&self) -> Result<(), BoxError> {
+        let reading = self.reading().await?;
+        if let Some(instance) = reading.instances.values().next() {
+            return Err(format!("instance {} is still here", instance.id).into());
+        }
+        if let Some(foreign) = reading.foreign.first() {
+            return Err(format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into());
+        }
+        self.runtime.clear().await?;
+        let directory = self.directory.path();
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(format!("removing {}: {error}", directory.display()).into())
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
         let pool = self.storage.pool().await?;
@@ -175,12 +239,12 @@ impl LocalHost {
     /// The exported tree: written beside its place and moved there whole, so that a directory
     /// with the digest's name is always complete.
     async fn tree(&self, digest: &str) -> Result<PathBuf, BoxError> {
-        let place = self.trees_dir.join(digest);
+        let place = self.directory.trees().join(digest);
         if place.is_dir() {
             return Ok(place);
         }
         let (trees, digest) = (Arc::clone(&self.trees), digest.to_owned());
-        let (dir, target) = (self.trees_dir.clone(), place.clone());
+        let (dir, target) = (self.directory.trees(), place.clone());
         tokio::task::spawn_blocking(move || export(&*trees, &digest, &dir, &target)).await??;
         Ok(place)
     }

@@ -150,6 +150,14 @@ impl Runtime for ProcessRuntime {
         Ok(Ensured::Made)
     }
 
+    async fn clear(&self) -> Result<(), RuntimeError> {
+        if self.shares_ports() {
+            return Ok(());
+        }
+        let bridge = names::bridge(&self.fleet, &self.host);
+        super::remove_bridge(&bridge).await.map_err(|refusal| refused("removing a bridge", refusal))
+    }
+
     fn log(&self, id: &InstanceId) -> PathBuf {
         Place::at(&self.place(id)).log()
     }
