@@ -9,12 +9,16 @@ pub mod artifact;
 pub mod catalog;
 pub mod clock;
 pub mod command;
+mod durable;
 pub mod ensure;
 pub mod event;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod flock;
 pub mod host;
 pub mod journal;
+pub mod machine;
+pub mod names;
 pub mod observe;
 pub mod runtime;
 pub mod steps;

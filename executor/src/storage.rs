@@ -2,6 +2,8 @@
 //!
 //! The host calls it one act at a time, under its lock.
 
+pub mod local;
+
 use crate::ensure::Ensured;
 use async_trait::async_trait;
 use planner::model::id::{MachineId, PoolId, VolumeId};
