@@ -98,7 +98,10 @@ pub fn start(
 ) -> Result<Record, Error> {
     let place = Place::at(directory);
     if let Some(holder) = Holder::read(&place.lock()).filter(|holder| holder.supervisor.alive()) {
-        return Err(Refusal::Supervised { pid: holder.supervisor.pid }.into());
+        let done = state(directory)?.is_some_and(|record| record.is_over(&holder.supervisor));
+        if !done || !ended(&holder.supervisor, DYING, None) {
+            return Err(Refusal::Supervised { pid: holder.supervisor.pid }.into());
+        }
     }
     place.make().map_err(failed("make room", directory))?;
     place.write_launch(launch).map_err(failed("write the launch", directory))?;
@@ -172,8 +175,8 @@ pub fn stop(directory: &Path) -> Result<Option<Record>, Error> {
     if holder.supervisor.alive() {
         let launch = place.read_launch().map_err(failed("read the launch", directory))?;
         let patience = Duration::from_millis(launch.kill_timeout_ms) + DYING;
-        if !signal(&holder.supervisor, Signal::TERM, patience)
-            && !signal(&holder.supervisor, Signal::KILL, DYING)
+        if !ended(&holder.supervisor, patience, Some(Signal::TERM))
+            && !ended(&holder.supervisor, DYING, Some(Signal::KILL))
         {
             return Err(late(directory, DYING));
         }
@@ -181,7 +184,7 @@ pub fn stop(directory: &Path) -> Result<Option<Record>, Error> {
     let Some(mut record) = state(directory)? else { return Ok(None) };
     let State::Died { .. } = record.state else { return Ok(Some(record)) };
     if let Some(init) = record.init.as_ref().filter(|init| init.alive())
-        && !signal(init, Signal::KILL, DYING)
+        && !ended(init, DYING, Some(Signal::KILL))
     {
         return Err(late(directory, DYING));
     }
@@ -194,8 +197,8 @@ fn late(directory: &Path, waited: Duration) -> Error {
     Error::Late { directory: directory.to_owned(), wanted: "stopped", waited }
 }
 
-/// Sends a signal to this very process and waits until it has ended. False when it has not.
-fn signal(process: &Identity, signal: Signal, patience: Duration) -> bool {
+/// Waits until this very process has ended, after sending it a signal. False when it has not.
+fn ended(process: &Identity, patience: Duration, signal: Option<Signal>) -> bool {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return true };
     let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else {
         return !process.alive();
@@ -204,7 +207,9 @@ fn signal(process: &Identity, signal: Signal, patience: Duration) -> bool {
     if !process.alive() {
         return true;
     }
-    let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
+    if let Some(signal) = signal {
+        let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
+    }
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

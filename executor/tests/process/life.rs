@@ -70,11 +70,29 @@ fn a_program_may_not_undo_its_jail() {
         mount -t tmpfs x /mnt 2>/dev/null && echo escaped
         ls /proc/1/root/ >/dev/null 2>&1 && echo escaped
         grep -q . /proc/1/environ 2>/dev/null && echo escaped
+        echo 1 2>/dev/null > /proc/sys/kernel/panic_on_oops && echo escaped
+        test -w /proc/sysrq-trigger && echo escaped
         kill -9 1; echo done; exec sleep 1000";
     bed.up(&bed.script("jail", script));
     let log = bed.says("jail", "done");
     assert!(!log.contains("escaped"), "{log}");
     assert!(matches!(bed.state("jail"), State::Running { .. }));
+}
+
+#[test]
+fn what_is_hidden_shows_nothing() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    let script = "ls -A /usr/share 2>/dev/null | grep -q . && echo visible
+        test -s /etc/passwd && echo visible
+        echo done; exec sleep 1000";
+    let mut launch = bed.script("hidden", script);
+    launch.hidden = ["/usr/share", "/etc/passwd", "/no/such/path"].map(Into::into).to_vec();
+    bed.up(&launch);
+    let log = bed.says("hidden", "done");
+    assert!(!log.contains("visible"), "{log}");
 }
 
 #[test]
@@ -168,7 +186,8 @@ fn a_program_that_is_not_there_is_a_refusal() {
         panic!("it cannot start");
     };
     assert_eq!(program, "no-such-program");
-    wait("a record", || matches!(bed.state("absent"), State::Failed { .. }));
+    assert!(matches!(bed.state("absent"), State::Failed { .. }));
+    assert!(matches!(bed.start(&launch), Err(Error::Refused(Refusal::Program { .. }))));
 }
 
 #[test]

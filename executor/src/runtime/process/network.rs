@@ -26,7 +26,8 @@ const NO_DEVICE: i32 = -19;
 /// What the kernel refused.
 pub async fn ensure_bridge(name: &str, gateway: IpAddr, prefix: u8) -> Result<(), Refusal> {
     with_handle(async |net| {
-        let made = net.link().add(LinkBridge::new(name).up().build()).execute().await;
+        let bridge = LinkBridge::new(name).address(hardware_address(gateway)).up().build();
+        let made = net.link().add(bridge).execute().await;
         accept(made, EXISTS).map_err(cannot(format!("make the bridge {name}")))?;
         let index = index_of(&net, name).await?;
         let given = net.address().add(index, gateway, prefix).execute().await;
@@ -46,7 +47,7 @@ pub async fn remove_bridge(name: &str) -> Result<(), Refusal> {
 
 /// Joins the network namespace of process `pid` to the host: bridge, veth pair, both ends.
 pub(super) async fn plug(network: &Network, pid: u32) -> Result<(), Refusal> {
-    let Network::Own { bridge, link, address: _, prefix, gateway } = network else {
+    let Network::Own { bridge, link, address, prefix, gateway } = network else {
         return Ok(());
     };
     ensure_bridge(bridge, *gateway, *prefix).await?;
@@ -55,6 +56,7 @@ pub(super) async fn plug(network: &Network, pid: u32) -> Result<(), Refusal> {
         let pair = || {
             let mut peer: LinkMessage = LinkMessageBuilder::<LinkUnspec>::new()
                 .name(INSIDE.to_owned())
+                .address(hardware_address(*address))
                 .setns_by_pid(pid)
                 .build();
             peer.header.flags = rtnetlink::packet_route::link::LinkFlags::empty();
@@ -120,6 +122,16 @@ pub(super) fn rehearse() -> Result<(), Refusal> {
         let pair = net.link().add(LinkVeth::new("one", "other").build()).execute().await;
         pair.map_err(cannot("make a veth pair"))
     }))
+}
+
+/// A locally administered hardware address that follows from the address, so that neighbours who
+/// remember an instance reach the one that took its place.
+fn hardware_address(address: IpAddr) -> Vec<u8> {
+    let (kind, tail) = match address {
+        IpAddr::V4(address) => (0, address.octets().to_vec()),
+        IpAddr::V6(address) => (1, address.octets()[12..].to_vec()),
+    };
+    [vec![0x02, kind], tail].concat()
 }
 
 async fn with_handle<T>(act: impl AsyncFnOnce(Handle) -> Result<T, Refusal>) -> Result<T, Refusal> {

@@ -104,6 +104,18 @@ pub enum State {
     },
 }
 
+impl State {
+    /// Whether a supervisor that wrote this has more to write.
+    fn unfinished(&self) -> bool {
+        match self {
+            Self::Starting | Self::Running { .. } | Self::Backoff { .. } | Self::Died { .. } => {
+                true
+            }
+            Self::Finished { .. } | Self::Failed { .. } | Self::Stopped => false,
+        }
+    }
+}
+
 /// Whether the limits asked for hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -135,16 +147,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether this supervisor has written its last state and is about to end.
+    pub(super) fn is_over(&self, supervisor: &Identity) -> bool {
+        self.supervisor == *supervisor && !self.state.unfinished()
+    }
+
     /// Corrects what was written by who lives.
     fn corrected(mut self) -> Self {
-        let unfinished = match self.state {
-            State::Starting
-            | State::Running { .. }
-            | State::Backoff { .. }
-            | State::Died { .. } => true,
-            State::Finished { .. } | State::Failed { .. } | State::Stopped => false,
-        };
-        if unfinished && !self.supervisor.alive() {
+        if self.state.unfinished() && !self.supervisor.alive() {
             let remains = self.init.as_ref().is_some_and(Identity::alive);
             self.state = State::Died { remains };
         }

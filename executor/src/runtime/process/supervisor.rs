@@ -89,11 +89,12 @@ async fn keep(place: &Place) -> Result<(), Refusal> {
             State::Failed { why }
         }
     };
-    if let State::Failed { why } = &last {
-        supervisor.report(Err(why.clone()));
-    }
-    supervisor.report(Ok(()));
+    let how = match &last {
+        State::Failed { why } => Err(why.clone()),
+        _ => Ok(()),
+    };
     supervisor.write(last)?;
+    supervisor.report(how);
     drop(lock);
     Ok(())
 }

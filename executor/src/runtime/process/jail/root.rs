@@ -83,25 +83,28 @@ impl Root {
 
     /// The mount point `inside`, made if need be.
     pub(super) fn ensure(&mut self, inside: &Path, kind: Kind) -> Result<OwnedFd, Refusal> {
-        let inside = super::plain(inside)?;
-        let failed = |error| cannot_at("make", &inside)(error);
-        match self.open(&inside) {
+        self.reach(&super::plain(inside)?, kind)
+    }
+
+    fn reach(&mut self, inside: &Path, kind: Kind) -> Result<OwnedFd, Refusal> {
+        let failed = |error| cannot_at("make", inside)(error);
+        match self.open(inside) {
             Ok(fd) => {
                 let is = FileType::from_raw_mode(rustix::fs::fstat(&fd).map_err(failed)?.st_mode);
                 let fits = (is == FileType::Directory) == (kind == Kind::Directory);
                 return if fits {
                     Ok(fd)
                 } else {
-                    Err(cannot_at("use", &inside)(format!("it is a {is:?} on this host")))
+                    Err(cannot_at("use", inside)(format!("it is a {is:?} on this host")))
                 };
             }
             Err(Errno::NOENT) => {}
             Err(error) => return Err(failed(error)),
         }
-        // `plain` has seen to it that there are both.
+        // The root itself exists, so there are both.
         let parent = inside.parent().unwrap_or(Path::new("/"));
         let name = inside.file_name().unwrap_or_default();
-        let mut directory = self.ensure(parent, Kind::Directory)?;
+        let mut directory = self.reach(parent, Kind::Directory)?;
         match create(&directory, name, kind) {
             Ok(()) => {}
             Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if !self.in_volume(parent) => {
@@ -111,7 +114,7 @@ impl Root {
             }
             Err(error) => return Err(failed(error)),
         }
-        self.open(&inside).map_err(failed)
+        self.open(inside).map_err(failed)
     }
 
     fn in_volume(&self, inside: &Path) -> bool {

@@ -32,6 +32,10 @@ const NOT_SHARED: [&str; 12] = [
 /// Devices every program may expect (Filesystem Hierarchy Standard 3.0, 6.1.3, and common use).
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
+/// What root could change of the whole host through `/proc`, capabilities or not.
+const KERNEL_SETTINGS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
 /// Fills an empty root.
 pub(super) fn populate(root: &mut Root) -> Result<(), Refusal> {
     share(root)?;
@@ -107,16 +111,19 @@ fn processes(root: &mut Root) -> Result<(), Refusal> {
     let target = root.ensure(Path::new("/proc"), Kind::Directory)?;
     rustix::mount::mount("proc", super::fd_path(&target), "proc", flags, None)
         .map_err(cannot("mount /proc (is the host's own /proc partly covered?)"))?;
-    let target = root.ensure(Path::new("/sys"), Kind::Directory)?;
-    let read_only = flags | MountFlags::RDONLY;
-    match rustix::mount::mount("sysfs", super::fd_path(&target), "sysfs", read_only, None) {
-        // Only the owner of the network namespace may have its own view.
-        Err(Errno::PERM) => {
-            root.bind(Path::new("/sys"), &target)?;
-            root.seal(Path::new("/sys"))
+    for path in KERNEL_SETTINGS.map(Path::new) {
+        if let Some(setting) = root.find(path)? {
+            root.bind(&super::fd_path(&setting), &setting)?;
+            root.seal(path)?;
         }
-        mounted => mounted.map_err(cannot("mount /sys")),
     }
+    let target = root.ensure(Path::new("/sys"), Kind::Directory)?;
+    match rustix::mount::mount("sysfs", super::fd_path(&target), "sysfs", flags, None) {
+        // Only the owner of the network namespace may have its own view.
+        Err(Errno::PERM) => root.bind(Path::new("/sys"), &target)?,
+        mounted => mounted.map_err(cannot("mount /sys"))?,
+    }
+    root.seal(Path::new("/sys"))
 }
 
 /// `/etc/resolv.conf` is often a symlink into `/run`, which is not the host's here.
