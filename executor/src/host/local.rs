@@ -105,7 +105,8 @@ impl Host for LocalHost {
                 continue;
             }
             let result = self.resume_one(instance, &reading).await;
-            let result = result.map_err(|source| failed(&format!("resuming {}", instance.id), source));
+            let result =
+                result.map_err(|source| failed(&format!("resuming {}", instance.id), source));
             resumed.push(Resumed { instance: instance.clone(), result });
         }
         Ok(resumed)
@@ -155,7 +156,9 @@ impl LocalHost {
             return Err(format!("instance {} is still here", instance.id).into());
         }
         if let Some(foreign) = reading.foreign.first() {
-            return Err(format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into());
+            return Err(
+                format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
+            );
         }
         self.runtime.clear().await?;
         let directory = self.directory.path();

@@ -14,6 +14,7 @@ mod log;
 mod mounts;
 mod network;
 mod note;
+pub mod port;
 mod ports;
 mod probe;
 mod record;

@@ -241,7 +241,7 @@ impl Place {
     }
 
     /// Whole or not at all, also across a power cut.
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let draft = self.0.join(format!("{name}.new"));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
