@@ -72,6 +72,12 @@ pub trait Runtime: Send + Sync {
     /// Any [`RuntimeError`].
     async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
 
+    /// Digests of the source trees that instances here run. The host keeps these, and no others.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`]: then none may be removed.
+    async fn trees(&self) -> Result<BTreeSet<String>, RuntimeError>;
+
     /// Removes what the host keeps for all instances together, such as a bridge. To be called
     /// when there are none.
     ///

@@ -79,6 +79,9 @@ impl Host for LocalHost {
         }
         let ensured = self.perform(&step.act, &reading).await.map_err(failed)?;
         self.verify(step).await.map_err(failed)?;
+        if matches!(step.act, Act::StopInstance { .. }) {
+            self.sweep_trees().await.map_err(failed)?;
+        }
         Ok(ensured)
     }
 
@@ -250,6 +253,20 @@ impl LocalHost {
         let (dir, target) = (self.directory.trees(), place.clone());
         tokio::task::spawn_blocking(move || export(&*trees, &digest, &dir, &target)).await??;
         Ok(place)
+    }
+
+    /// Removes trees that no instance runs any more. One that a crash left half written has no
+    /// digest's name, and goes too.
+    async fn sweep_trees(&self) -> Result<(), BoxError> {
+        let used = self.runtime.trees().await?;
+        let Ok(entries) = std::fs::read_dir(self.directory.trees()) else { return Ok(()) };
+        for entry in entries {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// What should be so after the step is so; rc 0 alone proves nothing.

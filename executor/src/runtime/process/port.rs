@@ -8,7 +8,7 @@ use crate::names;
 use crate::runtime::{Runtime, RuntimeError, Start};
 use crate::storage::Medium;
 use async_trait::async_trait;
-use planner::model::artifact::ArtifactKind;
+use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{self, InstanceSpec, Supervision};
 use planner::model::name::{FleetName, HostName};
@@ -58,18 +58,9 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn instances(&self) -> Result<BTreeMap<InstanceId, InstanceView>, RuntimeError> {
-        let mut found = BTreeMap::new();
-        let entries = match std::fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-            entries => entries.map_err(|error| unreadable(&self.directory, &error))?,
-        };
-        for entry in entries {
-            let path = entry.map_err(|error| unreadable(&self.directory, &error))?.path();
-            if let Some(view) = view(&path)? {
-                found.insert(view.id.clone(), view);
-            }
-        }
-        Ok(found)
+        let views = self.directories()?.into_iter().map(|path| view(&path));
+        let views = views.filter_map(Result::transpose);
+        views.map(|view| view.map(|view| (view.id.clone(), view))).collect()
     }
 
     async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError> {
@@ -150,6 +141,17 @@ impl Runtime for ProcessRuntime {
         Ok(Ensured::Made)
     }
 
+    async fn trees(&self) -> Result<BTreeSet<String>, RuntimeError> {
+        let mut digests = BTreeSet::new();
+        for directory in self.directories()? {
+            let specification = read_specification(&directory)?;
+            if let Some(Artifact::Tree { digest }) = specification.map(|spec| spec.artifact) {
+                digests.insert(digest);
+            }
+        }
+        Ok(digests)
+    }
+
     async fn clear(&self) -> Result<(), RuntimeError> {
         if self.shares_ports() {
             return Ok(());
@@ -166,6 +168,16 @@ impl Runtime for ProcessRuntime {
 impl ProcessRuntime {
     fn place(&self, id: &InstanceId) -> PathBuf {
         self.directory.join(id.as_str())
+    }
+
+    /// Directories of all instances, or of what is left of them; complete, or an error.
+    fn directories(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        let cannot = |error: std::io::Error| unreadable(&self.directory, &error);
+        match std::fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(cannot(error)),
+            Ok(entries) => entries.map(|entry| Ok(entry.map_err(cannot)?.path())).collect(),
+        }
     }
 
     fn launch(&self, start: &Start<'_>) -> Result<Launch, RuntimeError> {
