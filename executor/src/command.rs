@@ -200,6 +200,9 @@ impl Command {
 /// The absolute path of a program of the system, if it is installed.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return None;
+    }
     DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(|path| {
         rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
     })
@@ -261,6 +264,35 @@ pub(crate) fn probe(program: &Path, what: &str) -> io::Result<(bool, String)> {
     Ok((output.status.success(), String::from_utf8_lossy(said).trim().to_owned()))
 }
 
+/// `internal enter DIRECTORY ARGV…` of `program` on our own standard streams, to its end.
+pub(crate) fn enter(
+    program: &Path,
+    directory: &Path,
+    argv: &[OsString],
+) -> io::Result<std::process::ExitStatus> {
+    let mut command = std::process::Command::new(program);
+    command.args(["internal", "enter"]).arg(directory).args(argv).env_clear();
+    // What a program with a terminal needs to know of it.
+    command.envs(std::env::vars_os().filter(|(name, _)| name == "TERM"));
+    command.status()
+}
+
+/// A program that joins an instance, on our own standard streams.
+pub(crate) fn visitor(
+    argv: &[OsString],
+    env: &BTreeMap<String, String>,
+    directory: &Path,
+) -> io::Result<Child> {
+    let (program, args) =
+        argv.split_first().ok_or_else(|| io::Error::other("the command is empty"))?;
+    std::process::Command::new(program)
+        .args(args)
+        .env("PATH", DIRECTORIES.join(":"))
+        .envs(env)
+        .current_dir(directory)
+        .spawn()
+}
+
 /// The program of an instance, from inside its jail: no standard input, standard output and
 /// error to this process's standard error (the log). A bare name is looked for in `env`'s `PATH`.
 pub(crate) fn instance(
@@ -282,4 +314,59 @@ pub(crate) fn instance(
         .stderr(log)
         .process_group(0)
         .spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        Command::named("sh").expect("a shell").args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn output_and_input() {
+        let command = sh("cat; echo said >&2; echo $HOME $LC_ALL").input(b"in,".to_vec());
+        let output = command.output().await.expect("it succeeds");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "in,C\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "said\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_quotes_the_end_of_what_was_said() {
+        let error = sh("echo no such volume >&2; exit 5").output().await.expect_err("status 5");
+        assert!(error.to_string().ends_with("sh failed (status 5): no such volume"), "{error}");
+        let error = sh("kill -9 $$").output().await.expect_err("a signal");
+        assert!(error.to_string().ends_with("sh failed (killed by a signal)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_overrun_is_killed_with_its_children_or_left() {
+        let short = Duration::from_millis(50);
+        let directory = tempfile::tempdir().expect("a directory");
+        let script = |name: &str| {
+            let path = directory.path().join(name);
+            (path.clone(), format!("(sleep 0.3; touch {}) & wait", path.display()))
+        };
+        let (killed, text) = script("killed");
+        let error = sh(&text).deadline(short, Overrun::Kill).output().await.expect_err("late");
+        assert!(matches!(error, CommandError::Deadline { left_running: false, .. }), "{error}");
+        let (left, text) = script("left");
+        let error = sh(&text).deadline(short, Overrun::Leave).output().await.expect_err("late");
+        assert!(matches!(error, CommandError::Deadline { left_running: true, .. }), "{error}");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !left.exists() {
+            assert!(std::time::Instant::now() < deadline, "the one left running was killed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // It would have come first.
+        assert!(!killed.exists());
+    }
+
+    #[test]
+    fn what_is_not_installed_is_named() {
+        let error = Command::named("no-such-program").expect_err("not installed");
+        assert!(error.to_string().starts_with("no-such-program is not installed (looked in /usr"));
+        assert!(find("../bin/sh").is_none(), "a path is not a name");
+    }
 }

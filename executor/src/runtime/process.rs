@@ -4,6 +4,7 @@
 //! Chain: supervisor, runner, init, program. Each dies with the one before it. This file starts,
 //! reads, stops and removes instances; it decides nothing about which.
 
+mod enter;
 mod hold;
 mod init;
 mod jail;
@@ -229,6 +230,17 @@ fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec, tv_nsec: i64::from(duration.subsec_nanos()) }
 }
 
+/// Runs one more program inside a running instance, on this process's standard streams, and gives
+/// its exit status; 126 when the instance does not run or the program cannot be started.
+///
+/// # Errors
+/// [`Error::Io`] when `program` (our own binary) cannot be run.
+pub fn exec(program: &Path, directory: &Path, argv: &[OsString]) -> Result<i32, Error> {
+    let status =
+        command::enter(program, directory, argv).map_err(failed("run a program", directory))?;
+    Ok(status.code().unwrap_or(137))
+}
+
 /// Removes the directory of an instance that does not live, log included.
 ///
 /// # Errors
@@ -258,6 +270,7 @@ pub fn internal_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         Some("supervise") => supervisor::main(directory),
         Some("run") => runner::main(directory),
         Some("init") => init::main(directory),
+        Some("enter") => enter::main(directory, &args.collect::<Vec<_>>()),
         Some("probe") => probe::main(&argument),
         _ => ExitCode::from(2),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,7 +30,13 @@ pub(crate) fn root() -> bool {
 
 /// Says why a test did not run, where nobody can miss it.
 pub(crate) fn skip(why: &str) {
-    eprintln!("SKIPPED: {}: {why}", std::thread::current().name().unwrap_or("a test"));
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    shout(&format!("SKIPPED: {test}: {why}"));
+}
+
+/// A line that the test harness does not swallow.
+pub(crate) fn shout(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What this host can do.
@@ -132,7 +139,7 @@ impl Drop for Bed {
     fn drop(&mut self) {
         for instance in fs::read_dir(self.path("instances")).into_iter().flatten().flatten() {
             if let Err(error) = process::stop(&instance.path()) {
-                eprintln!("left behind: {error}");
+                shout(&format!("left behind: {error}"));
             }
         }
     }

@@ -80,6 +80,28 @@ fn a_program_may_not_undo_its_jail() {
 }
 
 #[test]
+fn a_visitor_joins_a_running_instance() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut launch = bed.script("open", "echo $$ > /tmp/mark; echo up; exec sleep 1000");
+    let data = bed.volume(&mut launch, "volume", "/data");
+    bed.up(&launch);
+    bed.says("open", "up");
+    let exec = |script: &str| {
+        let argv = ["sh", "-c", script].map(Into::into);
+        process::exec(&bed::internal(), &bed.instance("open"), &argv).expect("our binary runs")
+    };
+    let script = "cat /tmp/mark > /data/mark; hostname >> /data/mark; kill -0 $(cat /tmp/mark); \
+                  umount /data 2>/dev/null && exit 1; exit 42";
+    assert_eq!(exec(script), 42);
+    assert_eq!(fs::read_to_string(data.join("mark")).expect("a mark"), "2\nopen\n");
+    bed.stop("open");
+    assert_eq!(exec("true"), 126);
+}
+
+#[test]
 fn what_is_hidden_shows_nothing() {
     if !bed::able() {
         return;

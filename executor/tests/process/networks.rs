@@ -77,7 +77,7 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         if let Err(error) = runtime.block_on(process::remove_bridge(&self.0)) {
-            eprintln!("left behind: {error}");
+            bed::shout(&format!("left behind: {error}"));
         }
     }
 }

@@ -86,6 +86,34 @@ fn a_held_volume_is_refused_and_the_holder_named() {
     bed.up(&other);
 }
 
+/// The lock is not the whole proof: a mount namespace may outlive the tree that made it.
+#[test]
+fn a_volume_that_is_still_mounted_somewhere_is_refused() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut launch = bed.script("late", "exec sleep 1000");
+    let data = bed.volume(&mut launch, "volume", "/data");
+    let script = "mount --bind \"$0\" \"$0\" && echo ready && exec sleep 1000";
+    let flags = if bed::root() { "-m" } else { "-rm" };
+    let mut stray = Command::new("unshare")
+        .args([flags, "sh", "-c", script])
+        .arg(&data)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("unshare of util-linux");
+    wait("the stray mount", || bed::mounted(&data.display().to_string()));
+    let refused = bed.start(&launch);
+    stray.kill().expect("killed");
+    stray.wait().expect("gone");
+    let Err(Error::Refused(Refusal::Mounted { source_path, by })) = refused else {
+        panic!("it is mounted elsewhere: {refused:?}");
+    };
+    assert_eq!((source_path, by), (data, format!("process {}", stray.id())));
+    bed.up(&launch);
+}
+
 /// An image as a storage driver makes it: ext4 with a directory `data`.
 fn image(bed: &Bed, name: &str) -> PathBuf {
     let (image, content) = (bed.path(name), bed.path("content"));

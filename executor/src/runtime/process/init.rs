@@ -122,7 +122,7 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 
 /// Limits what this process's children can get by exec; its own privileges stay, so that the
 /// program may not trace it.
-fn lay_down_privileges() -> rustix::io::Result<()> {
+pub(super) fn lay_down_privileges() -> rustix::io::Result<()> {
     for capability in CapabilitySet::all().iter() {
         if KEPT.contains(capability) {
             continue;

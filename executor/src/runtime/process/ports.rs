@@ -17,7 +17,7 @@ pub(super) fn free(address: IpAddr, ports: &[u16]) -> Result<(), Refusal> {
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(Refusal::PortTaken { address, by: listener(*port) });
+                return Err(Refusal::PortTaken { address, by: listener(address) });
             }
             Err(error) => return Err(cannot(format!("listen on {address}"))(error)),
         }
@@ -25,16 +25,20 @@ pub(super) fn free(address: IpAddr, ports: &[u16]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The program and process that listens on a TCP port, if we may see it.
-fn listener(port: u16) -> Option<String> {
+/// The program and process that listens there, if we may see it.
+fn listener(wanted: SocketAddr) -> Option<String> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .flat_map(|table| {
-            table.lines().filter_map(|line| listening(line, port)).collect::<Vec<_>>()
+            table.lines().filter_map(|line| listening(line, wanted)).collect::<Vec<_>>()
         })
         .collect();
     for process in fs::read_dir("/proc").ok()?.filter_map(Result::ok) {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
         let Ok(fds) = fs::read_dir(process.path().join("fd")) else { continue };
         let has = fds.filter_map(Result::ok).any(|fd| {
             fs::read_link(fd.path())
@@ -42,21 +46,35 @@ fn listener(port: u16) -> Option<String> {
         });
         if has {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            let pid = process.file_name().to_string_lossy().into_owned();
             return Some(format!("{} (process {pid})", name.trim()));
         }
     }
     None
 }
 
-/// The socket of a line of /proc/net/tcp that listens (state 0A, proc_net(5)) on `port`.
-fn listening(line: &str, port: u16) -> Option<String> {
+/// The socket of a line of /proc/net/tcp that listens (state 0A, proc_net(5)) where `wanted` is.
+fn listening(line: &str, wanted: SocketAddr) -> Option<String> {
     let mut fields = line.split_ascii_whitespace().skip(1);
-    let (_, local) = fields.next()?.rsplit_once(':')?;
+    let (address, port) = fields.next()?.rsplit_once(':')?;
     let state = fields.nth(1)?;
     let inode = fields.nth(5)?;
-    let matches = state == "0A" && u16::from_str_radix(local, 16) == Ok(port);
+    let address = address_of(address)?.to_canonical();
+    let clashes =
+        address == wanted.ip() || address.is_unspecified() || wanted.ip().is_unspecified();
+    let matches = state == "0A" && clashes && u16::from_str_radix(port, 16) == Ok(wanted.port());
     matches.then(|| format!("socket:[{inode}]"))
+}
+
+/// Words of 32 bits in the machine's order, as the kernel prints an address.
+fn address_of(hex: &str) -> Option<IpAddr> {
+    let words = hex.as_bytes().chunks(8).map(|word| {
+        Some(u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?.to_ne_bytes())
+    });
+    let bytes = words.collect::<Option<Vec<_>>>()?.concat();
+    <[u8; 4]>::try_from(bytes.as_slice())
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from))
+        .ok()
 }
 
 #[cfg(test)]
@@ -67,9 +85,13 @@ mod tests {
     fn a_listening_line_names_its_socket() {
         let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  \
                     1000        0 12345 1 0000000000000000 100 0 0 10 0";
-        assert_eq!(listening(line, 8080).as_deref(), Some("socket:[12345]"));
-        assert_eq!(listening(line, 8081), None);
-        assert_eq!(listening(&line.replace(" 0A ", " 01 "), 8080), None);
+        let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let here = at("127.0.0.1:8080");
+        assert_eq!(listening(line, here).as_deref(), Some("socket:[12345]"));
+        assert_eq!(listening(line, at("0.0.0.0:8080")).as_deref(), Some("socket:[12345]"));
+        assert_eq!(listening(line, at("127.0.0.2:8080")), None);
+        assert_eq!(listening(line, at("127.0.0.1:8081")), None);
+        assert_eq!(listening(&line.replace(" 0A ", " 01 "), here), None);
     }
 
     #[test]
