@@ -39,6 +39,7 @@ fn a_program_sees_its_own_world() {
         bytes: b"s3cret".to_vec(),
         mode: 0o400,
     });
+    bed.volume(&mut launch, "volume", "/data");
     let record = bed.up(&launch);
     let log = bed.says("world", "done");
     assert!(log.contains("uid 0 greeting hello host world in /app\n"), "{log}");
@@ -54,6 +55,17 @@ fn a_program_sees_its_own_world() {
     let State::Running { pid, restarts: 0, .. } = record.state else { panic!("{record:?}") };
     assert_ne!(bed::pid_namespace(pid), bed::pid_namespace(std::process::id()));
     assert!(!tree.join("x").exists());
+    // Its streams and the hold, which it keeps to the end; nothing else of ours or our caller's.
+    let programs = bed::living_in(&bed::pid_namespace(pid));
+    let program = programs.into_iter().find(|living| *living != pid).expect("a program");
+    let descriptors = fs::read_dir(format!("/proc/{program}/fd")).expect("its descriptors");
+    let mut open: Vec<_> =
+        descriptors.flatten().map(|fd| fs::read_link(fd.path()).expect("open")).collect();
+    open.sort();
+    let log_file = bed.instance("world").join("log");
+    let mut wanted = vec!["/dev/null".into(), log_file.clone(), log_file, bed.path("volume.hold")];
+    wanted.sort();
+    assert_eq!(open, wanted);
     bed.stop("world");
     assert!(!bed::mounted(&bed.path("").display().to_string()));
 }
@@ -210,6 +222,34 @@ fn a_program_that_is_not_there_is_a_refusal() {
     assert_eq!(program, "no-such-program");
     assert!(matches!(bed.state("absent"), State::Failed { .. }));
     assert!(matches!(bed.start(&launch), Err(Error::Refused(Refusal::Program { .. }))));
+}
+
+#[test]
+fn a_working_directory_that_is_not_there_is_named() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    let mut launch = bed.script("lost", "true");
+    launch.directory = "/no/such/place".into();
+    let Err(Error::Refused(refusal)) = bed.start(&launch) else { panic!("it cannot start") };
+    assert!(
+        refusal.to_string().starts_with("cannot enter the working directory /no/such/place: "),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_a_way_out() {
+    let found = bed::capabilities();
+    let can = [found.instances, found.loop_devices, found.network_namespaces, found.limits];
+    assert_eq!(found.lacks.len(), can.iter().filter(|can| !**can).count());
+    assert_eq!(found.whole(), can.iter().all(|can| *can));
+    for lack in &found.lacks {
+        assert!(!lack.why.is_empty() && !lack.way_out.is_empty(), "{lack:?}");
+        bed::shout(&format!("this host lacks {}: {}", lack.name, lack.why));
+    }
+    assert_eq!(found.root, bed::root());
 }
 
 #[test]

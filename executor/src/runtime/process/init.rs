@@ -13,7 +13,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 use super::launch::{Launch, Network};
 use super::note::{GO, Note, tell};
 use super::record::Place;
-use super::refusal::cannot;
+use super::refusal::{cannot, cannot_at};
 use super::{Refusal, jail, kernel, network, runner};
 use crate::command;
 
@@ -57,6 +57,9 @@ fn run(directory: &Path) -> Result<i32, Refusal> {
 }
 
 fn start(launch: &Launch) -> Result<i32, Refusal> {
+    // Else the program would seem to be what is not found.
+    rustix::process::chdir(&launch.directory)
+        .map_err(cannot_at("enter the working directory", &launch.directory))?;
     let program =
         command::instance(&launch.argv, &launch.env, &launch.directory).map_err(|error| {
             Refusal::Program {

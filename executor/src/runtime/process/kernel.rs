@@ -1,13 +1,13 @@
 //! The system calls that have no safe wrapper: leaving namespaces, loop devices,
-//! waiting on a descriptor.
-#![allow(unsafe_code)] // unshare(2), the ioctls of loop(4), AsyncFd; every block says why it holds.
+//! descriptors by number, waiting on a descriptor.
+#![allow(unsafe_code)] // unshare(2), loop(4), raw descriptors; every block says why it holds.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, Setter};
 use rustix::thread::UnshareFlags;
 use tokio::io::Interest;
@@ -21,6 +21,23 @@ pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     let namespaces = flags - UnshareFlags::FILES;
     // SAFETY: the call is unsafe only for FILES (descriptors that another thread no longer has).
     unsafe { rustix::thread::unshare_unsafe(namespaces) }.map_err(io::Error::from)
+}
+
+/// Keeps what the caller's caller left open (locks, pipes) from whatever this process starts.
+///
+/// # Errors
+/// When the open descriptors cannot be listed.
+pub(super) fn keep_descriptors_to_ourselves() -> io::Result<()> {
+    let listed: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in listed.into_iter().filter(|descriptor| *descriptor > 2) {
+        // SAFETY: only the flag of a number is set; should it no longer be open (the listing's
+        // own), the call fails and changes nothing. There is one thread, so it is no one else's.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let _ = rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC);
+    }
+    Ok(())
 }
 
 /// Has the runtime wait on a descriptor until it is readable.

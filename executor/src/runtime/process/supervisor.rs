@@ -17,7 +17,7 @@ use super::limits::Cage;
 use super::record::{Holder, Identity, Place, Record, State, now_ms};
 use super::refusal::{cannot, cannot_at};
 use super::tree::{End, Tree};
-use super::{Refusal, log, network, ports};
+use super::{Refusal, kernel, log, network, ports};
 use crate::command;
 
 /// The first pause before a restart; each further one in a row is twice as long.
@@ -29,7 +29,8 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// `internal launch DIRECTORY`: leaves a supervisor behind that is nobody's child.
 pub(super) fn launch(directory: &Path) -> ExitCode {
-    match command::stage_inheriting("supervise", directory) {
+    let alone = kernel::keep_descriptors_to_ourselves();
+    match alone.and_then(|()| command::stage_inheriting("supervise", directory)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
