@@ -134,6 +134,25 @@ fn wait_for_report(pipe: ChildStdout, patience: Duration) -> io::Result<Option<S
     Ok(Some(line))
 }
 
+/// Keeps an instance differently from now on, without touching its program: when to start it again,
+/// how to stop it. A supervisor heeds it when its program ends or is to stop.
+///
+/// # Errors
+/// [`Error::Io`], also when it was never started.
+pub fn supervise(
+    directory: &Path,
+    restart: Restart,
+    kill_signal: i32,
+    kill_timeout: Duration,
+) -> Result<(), Error> {
+    let place = Place::at(directory);
+    let mut launch = place.read_launch().map_err(failed("read the launch", directory))?;
+    launch.restart = restart;
+    launch.kill_signal = kill_signal;
+    launch.kill_timeout_ms = u64::try_from(kill_timeout.as_millis()).unwrap_or(u64::MAX);
+    place.write_launch(&launch).map_err(failed("write the launch", directory))
+}
+
 /// What is known of the instance in `directory`, corrected by what lives; nothing if it was never
 /// started.
 ///

@@ -1,6 +1,7 @@
 //! From start to stop: what a program sees, restarts, signals, logs.
 
 use std::fs;
+use std::time::Duration;
 
 use executor::runtime::process::{
     self, Enforcement, Error, GuestFile, Limits, Refusal, Restart, State,
@@ -189,6 +190,32 @@ fn the_kill_signal_asks_first() {
     bed.says("polite", "up");
     bed.stop("polite");
     assert!(bed.log("polite").contains("asked\n"), "{}", bed.log("polite"));
+}
+
+#[test]
+fn an_instance_is_kept_differently_while_its_program_runs() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    let script = "trap 'echo int; exit 3' INT; trap 'echo term; exit 3' TERM; echo up
+        while ! test -e /data/end; do sleep 0.05; done; exit 3";
+    let mut launch = bed.script("changed", script);
+    let data = bed.volume(&mut launch, "volume", "/data");
+    let pid = bed.up(&launch).init;
+    bed.says("changed", "up");
+    let policy = Restart::OnFailure { retries: 1 };
+    process::supervise(&bed.instance("changed"), policy, 2, Duration::from_secs(5))
+        .expect("it is changed");
+    assert_eq!(process::state(&bed.instance("changed")).expect("a record").expect("one").init, pid);
+    fs::write(data.join("end"), "").expect("a file");
+    wait("a pause", || matches!(bed.state("changed"), State::Backoff { code: 3, .. }));
+    fs::remove_file(data.join("end")).expect("removed");
+    wait("a restart", || matches!(bed.state("changed"), State::Running { restarts: 1, .. }));
+    wait("the second run", || bed.log("changed").matches("up\n").count() == 2);
+    bed.stop("changed");
+    let log = bed.log("changed");
+    assert!(log.contains("int\n") && !log.contains("term\n"), "{log}");
 }
 
 #[test]

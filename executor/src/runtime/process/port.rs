@@ -102,13 +102,13 @@ impl Runtime for ProcessRuntime {
         let Some(mut specification) = read_specification(&directory)? else {
             return Err(RuntimeError::Absent { id: id.clone() });
         };
-        let place = Place::at(&directory);
-        let io = |error| failed(format!("supervising instance {id} otherwise"), error);
-        let mut launch = place.read_launch().map_err(io)?;
-        launch.restart = restart(supervision.restart);
-        launch.kill_signal = signal(&supervision.kill_signal)?;
-        launch.kill_timeout_ms = supervision.kill_timeout.0;
-        place.write_launch(&launch).map_err(io)?;
+        super::supervise(
+            &directory,
+            restart(supervision.restart),
+            signal(&supervision.kill_signal)?,
+            Duration::from_millis(supervision.kill_timeout.0),
+        )
+        .map_err(|error| failed(format!("supervising instance {id} otherwise"), error))?;
         specification.supervision = supervision.clone();
         write_specification(&directory, &specification)?;
         Ok(Ensured::Changed)

@@ -163,6 +163,7 @@ impl Supervisor<'_> {
             if began.elapsed() >= STEADY {
                 row = 0;
             }
+            self.heed();
             let again = match self.launch.restart {
                 Restart::Always => true,
                 Restart::OnFailure { retries } => code != 0 && row < retries,
@@ -181,6 +182,16 @@ impl Supervisor<'_> {
         }
         drop(holds);
         Ok(State::Stopped)
+    }
+
+    /// Takes over how it is kept now: that may be changed while the program runs.
+    fn heed(&mut self) {
+        // Unreadable: what was last known still holds.
+        if let Ok(launch) = self.place.read_launch() {
+            self.launch.restart = launch.restart;
+            self.launch.kill_signal = launch.kill_signal;
+            self.launch.kill_timeout_ms = launch.kill_timeout_ms;
+        }
     }
 
     /// Waits before a restart, or until asked to stop.
@@ -251,6 +262,7 @@ impl Supervisor<'_> {
             end = tree.end() => return end,
             _ = self.term.recv() => self.stopping = true,
         }
+        self.heed();
         tree.signal(self.launch.kill_signal).await;
         let patience = Duration::from_millis(self.launch.kill_timeout_ms);
         tokio::time::timeout(patience, tree.end()).await.unwrap_or_else(|_| {
