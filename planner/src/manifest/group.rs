@@ -165,7 +165,7 @@ pub struct GroupRestart {
 
 /// All groups, in the order of their names.
 pub(crate) fn all(written: &Written, names: &GroupNames) -> Vec<Group> {
-    names.names.iter().map(|name| one(written, names, name)).collect()
+    names.first().iter().map(|name| one(written, names, name)).collect()
 }
 
 fn one(written: &Written, names: &GroupNames, name: &str) -> Group {
