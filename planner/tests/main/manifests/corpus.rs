@@ -215,7 +215,7 @@ fn check(check: &Check) -> Value {
             add("path", request.path.as_ref().map(|text| json!(text)));
             add("protocol", request.protocol.as_ref().map(|text| json!(text)));
             add("tls_server_name", request.tls_server_name.as_ref().map(|text| json!(text)));
-            add("tls_skip_verify", request.tls_skip_verify.then(|| json!(true)));
+            add("tls_skip_verify", request.tls_skip_verify.then_some(json!(true)));
             let headers = request.headers.iter();
             let headers: Vec<Value> =
                 headers.map(|(name, value)| json!({"name": name, "values": [value]})).collect();
