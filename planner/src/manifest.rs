@@ -21,7 +21,7 @@ pub mod section;
 pub mod syntax;
 mod written;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use duration::Duration;
@@ -291,13 +291,8 @@ fn check(problems: &mut Problems, written: &Written, tiedown: &Tiedown, names: &
     let http = written.http_service.as_ref();
     services::check(problems, http, &written.services, names);
     let listed = http.map(|service| written::texts(service.processes.as_ref()));
-    let served: Vec<&str> = match listed {
-        Some(listed) => {
-            let all = names.names.iter().map(String::as_str);
-            all.filter(|name| names.matches(name, listed)).collect()
-        }
-        None => Vec::new(),
-    };
+    let mut served: BTreeSet<&str> = names.first().iter().map(String::as_str).collect();
+    served.retain(|name| listed.is_some_and(|listed| names.matches(name, listed)));
     checks::check(problems, &written.checks, names, &served);
     files::check(problems, &written.files, names);
     restart::check(problems, &written.restart, names);

@@ -62,6 +62,7 @@ codes! {
     ByteOrderMark "byte-order-mark" Error CannotRead "A manifest does not begin with a byte order mark.";
     NulByte "nul-byte" Error CannotRead "There is no NUL in a manifest, also not as an escape.";
     Syntax "syntax" Error CannotRead "A manifest is TOML.";
+    TooManyProblems "too-many-problems" Error Silent "At most 1000 problems of a manifest are told.";
     TooDeep "too-deep" Error Silent "Values nest at most 80 levels deep.";
     Toml11 "toml-1-1" Error CannotRead "A manifest is TOML 1.0; flyctl does not read what 1.1 added.";
     NotFinite "not-finite" Error CannotRead "Numbers are finite.";
@@ -80,6 +81,7 @@ codes! {
     BadAppName "bad-app-name" Error Silent "An app's name is 1 to 63 lower-case letters, digits and dashes, not beginning with a dash.";
     UnresolvedVariable "unresolved-variable" Warning Silent "Nothing in a manifest is replaced by variables.";
     BadGroupName "bad-group-name" Error Silent "A process group's name is 1 to 63 letters, digits, dashes and underscores, not beginning with a dash.";
+    TooManyGroups "too-many-groups" Error Silent "An app has at most 256 process groups.";
     BadRegion "bad-region" Error Silent "A region is 1 to 20 lower-case letters, digits and dashes, not beginning with a dash.";
     BadSource "bad-source" Error Silent "A volume's name is 1 to 30 lower-case letters, digits and underscores.";
     BadDestination "bad-destination" Error Silent "A mount's destination is an absolute path below / without . or .. in it.";

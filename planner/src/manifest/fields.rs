@@ -4,7 +4,7 @@
 use super::code::{Code, Flyctl};
 use super::duration::Duration;
 use super::go;
-use super::keys::{Class, Section};
+use super::keys::{self, Class, Section};
 use super::nearest::nearest;
 use super::node::{Entry, Node, Shape, entries};
 use super::place::{At, Span};
@@ -13,6 +13,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+
+/// Sections that flyctl gathers from all their names and makes anew in lower case.
+const REMADE: [&str; 7] = ["mount", "mounts", "compute", "computes", "vm", "metric", "metrics"];
 
 /// Texts with their places.
 pub type Texts = Vec<At<String>>;
@@ -80,23 +83,28 @@ impl<'a> Fields<'a> {
             return;
         };
         let key = self.section.keys[index];
-        let path = self.path_of(key.name);
-        if entry.key != key.name {
+        // Sections that are made anew in lower case are judged where they are gathered.
+        let remade = self.path.is_empty() && REMADE.contains(&key.name);
+        if entry.key != key.name && !remade {
             let draft = problems.add(
                 Code::KeyCase,
-                entry.key_span,
+                entry.key_span(),
                 format!("`{}` is read as `{}`", show(entry.key), key.name),
             );
             draft.hint(format!("write it in lower case: {}", key.name));
         }
         match key.class {
             Class::Retired => {
+                let path = self.path_of(key.name);
                 let message = format!("`{path}` is no longer read by flyctl ({})", key.effect);
                 problems
-                    .add(Code::RetiredKey, entry.key_span, message)
+                    .add(Code::RetiredKey, entry.key_span(), message)
                     .hint("take it out: it has no effect");
             }
-            Class::Inert => problems.inert.push(At::new(path, entry.key_span)),
+            Class::Inert if remade && entry.key != key.name => {}
+            Class::Inert => {
+                problems.inert.push(At::new(self.path_of(key.name), entry.key_span()));
+            }
             Class::Restarts
             | Class::Live
             | Class::Placement
@@ -106,10 +114,17 @@ impl<'a> Fields<'a> {
             | Class::Table => {}
         }
         // JSON objects are decoded in the order of their sorted keys: the last one stays.
-        let slot = &mut self.found[index];
-        if slot.is_none_or(|other| other.key < entry.key) {
-            *slot = Some(entry);
-        }
+        let Some(other) = self.found[index] else {
+            self.found[index] = Some(entry);
+            return;
+        };
+        let (lost, kept) = if other.key < entry.key { (other, entry) } else { (entry, other) };
+        self.found[index] = Some(kept);
+        let message = format!("`{}` is also given as `{}`", show(lost.key), show(kept.key));
+        problems
+            .add(Code::TwiceGiven, lost.key_span(), message)
+            .label("not read")
+            .hint("keep one of the two, in lower case");
     }
 
     fn unknown(&self, problems: &mut Problems, entry: Entry<'_>) {
@@ -130,15 +145,16 @@ impl<'a> Fields<'a> {
         };
         let known = self.section.keys.iter().filter(|key| key.class != Class::Retired);
         let meant = nearest(entry.key, known.map(|key| key.name));
-        let hint = match (meant, elsewhere(entry.key, self.section)) {
-            (Some(meant), _) => format!("did you mean `{meant}`?"),
-            (None, Some(section)) => format!("`{name}` is a key of `{section}`"),
-            (None, None) => match self.reader {
-                Reader::Flyctl => "it is ignored: take it out, or correct its name".to_string(),
-                Reader::Tiedown => format!("its keys are {}", self.names()),
-            },
+        let other_word = keys::meant(self.section.path, entry.key);
+        let hint = match (other_word.or(meant), elsewhere(entry.key, self.section), self.reader) {
+            (Some(meant), _, _) => format!("did you mean `{meant}`?"),
+            (None, _, Reader::Tiedown) => format!("its keys are {}", self.names()),
+            (None, Some(section), Reader::Flyctl) => format!("`{name}` is a key of `{section}`"),
+            (None, None, Reader::Flyctl) => {
+                "it is ignored: take it out, or correct its name".to_string()
+            }
         };
-        problems.add(code, entry.key_span, message).label("not known").hint(hint);
+        problems.add(code, entry.key_span(), message).label("not known").hint(hint);
     }
 
     fn names(&self) -> String {
@@ -330,7 +346,7 @@ impl<'a> Fields<'a> {
             problems
                 .add(Code::Nanoseconds, node.span, message)
                 .label("nanoseconds")
-                .hint(format!("write a unit: {name} = \"{number}s\""));
+                .hint(format!("write a unit: {name} = \"{}\"", likely(number)));
         }
         Some(At::new(duration, node.span))
     }
@@ -395,9 +411,15 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// What a bare number was most likely meant as: a thousand and more are milliseconds.
+fn likely(number: i64) -> String {
+    let millis = number.unsigned_abs() >= 1000;
+    if millis { Duration::from_millis(number).to_string() } else { format!("{number}s") }
+}
+
 /// A section of which a key is one, for keys that were written one table too high or too low.
 fn elsewhere(key: &str, not: &Section) -> Option<&'static str> {
-    let sections = super::keys::SECTIONS.iter().filter(|section| {
+    let sections = keys::SECTIONS.iter().filter(|section| {
         section.path != not.path && !section.path.contains('*') && !section.path.is_empty()
     });
     let mut holders = sections
@@ -447,7 +469,7 @@ pub(crate) fn wrong_type<'p>(
         (Shape::Integer(number), "a string") => {
             draft.hint(format!("put it in quotes: \"{number}\""))
         }
-        (Shape::Text(text), "an integer" | "a number" | "true or false")
+        (Shape::Text(text), "an integer" | "a whole number" | "a number" | "true or false")
             if text.parse::<f64>().is_ok() || matches!(text, "true" | "false") =>
         {
             draft.hint(format!("write it without quotes: {text}"))

@@ -21,7 +21,7 @@ pub(crate) fn text(node: Node<'_>) -> String {
             format!("[{}]", parts.join(" "))
         }
         Shape::Table(table) => {
-            let mut pairs = entries(table, node.span);
+            let mut pairs: Vec<Entry<'_>> = entries(table, node.span).collect();
             pairs.sort_by_key(|entry| entry.key);
             let write = |entry: &Entry<'_>| format!("{}:{}", entry.key, text(entry.node));
             let parts: Vec<String> = pairs.iter().map(write).collect();
@@ -78,7 +78,7 @@ pub(crate) fn json(node: Node<'_>) -> Value {
         Shape::Table(table) => {
             let pairs = entries(table, node.span);
             let write = |entry: Entry<'_>| (entry.key.to_string(), json(entry.node));
-            Value::Object(pairs.into_iter().map(write).collect::<Map<_, _>>())
+            Value::Object(pairs.map(write).collect::<Map<_, _>>())
         }
     }
 }
@@ -113,7 +113,7 @@ mod tests {
         let document = Document::parse(source).unwrap();
         let root = Node::of_table(document.as_table());
         let texts: Vec<String> =
-            entries(root.table().unwrap(), root.span).iter().map(|e| text(e.node)).collect();
+            entries(root.table().unwrap(), root.span).map(|e| text(e.node)).collect();
         let expected = [
             "1",
             "1e+10",

@@ -4,6 +4,7 @@
 use super::Written;
 use super::argv;
 use super::duration::Duration;
+use super::fields::Texts;
 use super::place::{At, Span};
 use super::problem::Problems;
 use super::quantity::Quantity;
@@ -165,23 +166,18 @@ pub struct GroupRestart {
 
 /// All groups, in the order of their names.
 pub(crate) fn all(written: &Written, names: &GroupNames) -> Vec<Group> {
-    names.names.iter().map(|name| one(written, names, name)).collect()
+    names.first().iter().map(|name| one(written, names, name)).collect()
 }
 
 fn one(written: &Written, names: &GroupNames, name: &str) -> Group {
-    let experimental =
-        |pick: fn(&super::section::experimental::Experimental) -> &Option<At<Vec<At<String>>>>| {
-            let list = pick(written.experimental.as_ref()?).as_ref()?;
-            let values: Vec<String> = list.value.iter().map(|at| at.value.clone()).collect();
-            (!values.is_empty()).then(|| At::new(values, list.span))
-        };
+    let experimental = written.experimental.as_ref();
     Group {
         name: name.to_string(),
         is_default: name == names.default,
         command: command(written, name),
-        cmd: experimental(|e| &e.cmd),
-        entrypoint: experimental(|e| &e.entrypoint),
-        exec: experimental(|e| &e.exec),
+        cmd: experimental.and_then(|e| words(e.cmd.as_ref())),
+        entrypoint: experimental.and_then(|e| words(e.entrypoint.as_ref())),
+        exec: experimental.and_then(|e| words(e.exec.as_ref())),
         mounts: written
             .mounts
             .iter()
@@ -201,6 +197,11 @@ fn one(written: &Written, names: &GroupNames, name: &str) -> Group {
             .find(|metrics| names.matches(name, texts(metrics.processes.as_ref())))
             .cloned(),
     }
+}
+
+fn words(list: Option<&At<Texts>>) -> Option<At<Vec<String>>> {
+    let list = list.filter(|list| !list.value.is_empty())?;
+    Some(At::new(list.value.iter().map(|at| at.value.clone()).collect(), list.span))
 }
 
 fn command(written: &Written, group: &str) -> Option<At<Vec<String>>> {

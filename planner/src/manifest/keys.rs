@@ -62,6 +62,29 @@ impl Section {
     }
 }
 
+/// Keys that people write for others that mean the same: section, what is written, what is meant.
+const MEANT: [(&str, &str, &str); 14] = [
+    ("", "region", "primary_region"),
+    ("", "name", "app"),
+    ("", "volumes", "mounts"),
+    ("mounts", "size", "initial_size"),
+    ("mounts", "size_gb", "initial_size"),
+    ("mounts", "name", "source"),
+    ("mounts", "volume", "source"),
+    ("mounts", "path", "destination"),
+    ("mounts", "target", "destination"),
+    ("mounts", "retention", "snapshot_retention"),
+    ("vm", "cpu", "cpus"),
+    ("vm", "ram", "memory"),
+    ("build", "target", "build-target"),
+    ("http_service", "port", "internal_port"),
+];
+
+/// The key of a section that another word was most likely meant as.
+pub(crate) fn meant(section: &str, written: &str) -> Option<&'static str> {
+    MEANT.iter().find(|entry| entry.0 == section && entry.1 == written).map(|entry| entry.2)
+}
+
 /// Whether the text is the (lower-case) name but for case; two letters outside of ASCII count too.
 fn folds_to(text: &str, name: &str) -> bool {
     let fold = |letter: char| match letter {

@@ -3,7 +3,6 @@
 
 use super::place::Span;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use toml_edit::{Array, ArrayOfTables, Datetime, Item, Table, TableLike, Value};
 
 /// A value and its place. A table written with a header has the header's place.
@@ -35,8 +34,16 @@ pub(crate) enum Elements<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) key: &'a str,
-    pub(crate) key_span: Span,
     pub(crate) node: Node<'a>,
+    table: &'a dyn TableLike,
+    or: Span,
+}
+
+impl Entry<'_> {
+    /// Where the key stands; looked up only when asked, for it is asked for mistakes alone.
+    pub(crate) fn key_span(&self) -> Span {
+        self.table.key(self.key).and_then(toml_edit::Key::span).map_or(self.or, Span::from)
+    }
 }
 
 impl<'a> Node<'a> {
@@ -114,13 +121,14 @@ impl<'a> Elements<'a> {
 }
 
 /// The entries of a table in the order of writing.
-pub(crate) fn entries<'a>(table: &'a dyn TableLike, or: Span) -> Vec<Entry<'a>> {
-    let mut found = Vec::with_capacity(table.len());
-    for (key, item) in table.iter() {
-        let key_span = table.key(key).and_then(toml_edit::Key::span).map_or(or, Span::from);
-        if let Some(node) = Node::of_item(item, key_span) {
-            found.push(Entry { key, key_span, node });
+pub(crate) fn entries<'a>(table: &'a dyn TableLike, or: Span) -> impl Iterator<Item = Entry<'a>> {
+    table.iter().filter_map(move |(key, item)| {
+        let node = Node::of_item(item, or)?;
+        let mut entry = Entry { key, node, table, or };
+        if entry.node.span == or {
+            // Tables that only others speak of have no header of their own to show.
+            entry.node.span = entry.key_span();
         }
-    }
-    found
+        Some(entry)
+    })
 }

@@ -73,6 +73,21 @@ impl<'a> Lines<'a> {
         (line, self.source[start..offset].chars().count() + 1)
     }
 
+    /// As `position`, given that of an earlier offset: counts only what lies between, so that many
+    /// places of one long line take no longer than the line.
+    pub(crate) fn position_after(
+        &self,
+        before: (usize, (usize, usize)),
+        offset: usize,
+    ) -> (usize, usize) {
+        let offset = floor(self.source, offset);
+        let (start, (line, column)) = (floor(self.source, before.0), before.1);
+        match self.source.get(start..offset) {
+            Some(between) if !between.contains('\n') => (line, column + between.chars().count()),
+            _ => self.position(offset),
+        }
+    }
+
     /// The text of a line, from 1, without its end; empty when there is no such line.
     #[must_use]
     pub fn text(&self, line: usize) -> &'a str {

@@ -4,7 +4,7 @@ use super::code::{Code, Flyctl};
 use super::place::{Lines, Span, floor};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 /// How bad a problem is.
@@ -76,10 +76,14 @@ impl Problem {
         if !self.label.is_empty() {
             mark = mark.label(self.label.as_str());
         }
-        let snippet =
-            Snippet::source(line).path(self.file.as_str()).line_start(self.line).annotation(mark);
-        let mut group =
-            level.primary_title(self.message.as_str()).id(self.code.as_str()).element(snippet);
+        let title = level.primary_title(self.message.as_str()).id(self.code.as_str());
+        let mut group = if line.len() > LONGEST {
+            let place = Origin::path(self.file.as_str());
+            title.element(place.line(self.line).char_column(self.column))
+        } else {
+            let snippet = Snippet::source(line).path(self.file.as_str()).line_start(self.line);
+            title.element(snippet.annotation(mark))
+        };
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.message(hint.as_str()));
         }
@@ -100,10 +104,21 @@ pub fn render_all(problems: &[Problem], source: &str, look: Look) -> String {
     texts.join("\n")
 }
 
+/// The most problems of one manifest that are told.
+const MOST: usize = 1000;
+
+/// The longest line in bytes that is drawn; of longer ones only the place is told.
+const LONGEST: usize = 2000;
+
 /// Collects problems while a manifest is read.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     drafts: Vec<Draft>,
+    /// Set aside for the newest problem beyond the most that are told.
+    beyond: Option<Draft>,
+    /// How many were not kept, and whether flyctl cannot read one of those.
+    dropped: usize,
+    dropped_unreadable: bool,
     /// Keys that are understood and change nothing, with their places.
     pub(crate) inert: Vec<super::place::At<String>>,
 }
@@ -139,55 +154,98 @@ impl Draft {
 impl Problems {
     /// Notes a problem; the result takes a label and a hint.
     pub(crate) fn add(&mut self, code: Code, span: Span, message: impl Into<String>) -> &mut Draft {
-        self.drafts.push(Draft {
+        let draft = Draft {
             code,
             flyctl: code.flyctl(),
             span,
             message: message.into(),
             label: String::new(),
             hint: None,
-        });
+        };
+        if self.drafts.len() >= MOST {
+            self.set_aside();
+            return self.beyond.insert(draft);
+        }
+        self.drafts.push(draft);
         let last = self.drafts.len() - 1;
         &mut self.drafts[last]
     }
 
+    /// Counts the newest problem beyond the most, now that nothing is added to it any more.
+    fn set_aside(&mut self) {
+        if let Some(draft) = self.beyond.take() {
+            self.dropped += 1;
+            self.dropped_unreadable |= draft.flyctl == Flyctl::CannotRead;
+        }
+    }
+
     /// Whether flyctl could make a configuration of what was read so far.
     pub(crate) fn readable(&self) -> bool {
-        self.drafts.iter().all(|draft| draft.flyctl != Flyctl::CannotRead)
+        let mut all = self.drafts.iter().chain(&self.beyond);
+        !self.dropped_unreadable && all.all(|draft| draft.flyctl != Flyctl::CannotRead)
     }
 
     /// All problems with their lines, in the order of their places.
-    pub(crate) fn finish(self, file: &str, source: &str) -> Vec<Problem> {
-        let lines = Lines::new(source);
-        let mut problems: Vec<Problem> = self
-            .drafts
-            .into_iter()
-            .map(|draft| {
-                let (line, column) = lines.position(draft.span.start);
-                Problem {
-                    severity: draft.code.severity(),
-                    code: draft.code,
-                    flyctl: draft.flyctl,
-                    file: file.to_string(),
-                    line,
-                    column,
-                    span: draft.span,
-                    message: draft.message,
-                    label: draft.label,
-                    hint: draft.hint,
-                }
-            })
-            .collect();
-        problems.sort_by(|a, b| {
+    pub(crate) fn finish(mut self, file: &str, source: &str) -> Vec<Problem> {
+        self.set_aside();
+        if self.drafts.is_empty() {
+            return Vec::new();
+        }
+        if self.dropped > 0 {
+            let (dropped, unreadable) = (self.dropped, self.dropped_unreadable);
+            let end = Span { start: source.len(), end: source.len() };
+            let message = alloc::format!("{dropped} more problems are not shown");
+            self.drafts.truncate(MOST - 1);
+            let draft = self.add(Code::TooManyProblems, end, message);
+            if unreadable {
+                draft.flyctl(Flyctl::CannotRead);
+            }
+        }
+        self.drafts.sort_by(|a, b| {
             (a.span, a.code.as_str(), &a.message).cmp(&(b.span, b.code.as_str(), &b.message))
         });
-        problems
+        let lines = Lines::new(source);
+        let mut last = (0, (1, 1));
+        let place = |draft: Draft| {
+            last = (draft.span.start, lines.position_after(last, draft.span.start));
+            let (line, column) = last.1;
+            Problem {
+                severity: draft.code.severity(),
+                code: draft.code,
+                flyctl: draft.flyctl,
+                file: file.to_string(),
+                line,
+                column,
+                span: draft.span,
+                message: draft.message,
+                label: draft.label,
+                hint: draft.hint,
+            }
+        };
+        self.drafts.into_iter().map(place).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn very_many_problems_are_counted_and_not_kept() {
+        let mut problems = Problems::default();
+        for start in 0..1500 {
+            problems.add(Code::UnknownKey, Span { start, end: start }, "no").hint("yes");
+        }
+        problems.add(Code::Syntax, Span::default(), "bad");
+        assert!(!problems.readable());
+        let found = problems.finish("fly.toml", &"x".repeat(2500));
+        assert_eq!(found.len(), 1000);
+        assert_eq!(found[998].column, 999);
+        let last = &found[999];
+        assert_eq!(last.message, "501 more problems are not shown");
+        assert_eq!((last.code, last.flyctl), (Code::TooManyProblems, Flyctl::CannotRead));
+        assert!(last.render(&"x".repeat(2500), Look::Plain).contains("fly.toml:1:2501"));
+    }
 
     #[test]
     fn a_place_outside_of_the_text_is_shown_and_not_a_panic() {

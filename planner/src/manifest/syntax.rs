@@ -2,7 +2,7 @@
 
 use super::code::{Code, Flyctl};
 use super::fields::show;
-use super::node::{Node, Shape, entries};
+use super::node::{Entry, Node, Shape, entries};
 use super::place::{Lines, Span, floor};
 use super::problem::Problems;
 use alloc::format;
@@ -51,7 +51,7 @@ pub(crate) fn parse<'a>(problems: &mut Problems, text: &'a str) -> Option<Docume
         Ok(document) => Some(document),
         Err(error) => {
             let span = error.span().map_or_else(Span::default, |range| tidy(text, range.into()));
-            if error.message().contains("recursion limit") {
+            if error.message().contains("recurs") {
                 problems
                     .add(Code::TooDeep, span, "values are nested more than 80 levels deep")
                     .hint("no key of fly.toml goes deeper than 6");
@@ -59,7 +59,12 @@ pub(crate) fn parse<'a>(problems: &mut Problems, text: &'a str) -> Option<Docume
             }
             let line = Lines::new(text);
             let (number, _) = line.position(span.start);
-            let message = format!("this is not TOML: {}", sentence(error.message()));
+            let message = match text.get(span.start..span.end) {
+                Some(key) if error.message().contains("duplicate key") => {
+                    format!("`{}` is given twice", show(key))
+                }
+                _ => format!("this is not TOML: {}", sentence(error.message())),
+            };
             let draft = problems.add(Code::Syntax, span, message);
             if let Some(hint) = hint(line.text(number), error.message()) {
                 draft.hint(hint);
@@ -90,6 +95,14 @@ fn hint(line: &str, message: &str) -> Option<String> {
     if line.contains(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']) {
         return Some("write straight quotes: \" or '".to_string());
     }
+    if message.contains("duplicate key") && line.starts_with('[') {
+        let hint = "a section cannot have the name of a value or section given before, such as \
+            mounts = []: keep one of the two";
+        return Some(hint.to_string());
+    }
+    if message.contains("invalid basic string") || message.contains("invalid literal string") {
+        return Some("close the string on the line that it begins on".to_string());
+    }
     if message.contains("duplicate key") {
         return Some("it was given before: keep one of the two".to_string());
     }
@@ -113,40 +126,56 @@ fn hint(line: &str, message: &str) -> Option<String> {
 pub(crate) fn lint(problems: &mut Problems, source: &str, document: &Document<&str>) {
     let root = Node::of_table(document.as_table());
     let Some(table) = root.table() else { return };
+    // Without a backslash there are no escapes, and nothing to look for in texts and keys.
+    let escaped = source.contains('\\');
     for entry in entries(table, root.span) {
         // Whatever stands in [env] becomes text, also a number that is none.
-        value(problems, source, entry.node, entry.key != "env");
-        escapes(problems, source, entry.key_span, entry.key);
+        let mut lint = Lint { problems, source, escaped, finite: entry.key != "env" };
+        lint.entry(&entry);
     }
 }
 
-fn value(problems: &mut Problems, source: &str, node: Node<'_>, finite: bool) {
-    match node.shape {
-        Shape::Text(text) => escapes(problems, source, node.span, text),
-        Shape::Integer(_) | Shape::Bool(_) => {}
-        Shape::Float(number) => {
-            if finite && !number.is_finite() {
+struct Lint<'p, 's> {
+    problems: &'p mut Problems,
+    source: &'s str,
+    escaped: bool,
+    finite: bool,
+}
+
+impl Lint<'_, '_> {
+    fn entry(&mut self, entry: &Entry<'_>) {
+        if self.escaped {
+            escapes(self.problems, self.source, entry.key_span(), entry.key);
+        }
+        self.value(entry.node);
+    }
+
+    fn value(&mut self, node: Node<'_>) {
+        match node.shape {
+            Shape::Text(text) if self.escaped => {
+                escapes(self.problems, self.source, node.span, text);
+            }
+            Shape::Float(number) if self.finite && !number.is_finite() => {
                 let message = "nan and inf are not numbers of a manifest";
-                problems.add(Code::NotFinite, node.span, message);
+                self.problems.add(Code::NotFinite, node.span, message);
             }
-        }
-        Shape::Date(date) => {
-            if date.time.is_some_and(|time| time.second.is_none()) {
-                newer(problems, node.span, "a time without seconds");
+            Shape::Date(date) if date.time.is_some_and(|time| time.second.is_none()) => {
+                newer(self.problems, node.span, "a time without seconds");
             }
-        }
-        Shape::Array(elements) => {
-            for element in elements.iter(node.span) {
-                value(problems, source, element, finite);
+            Shape::Text(_)
+            | Shape::Float(_)
+            | Shape::Date(_)
+            | Shape::Integer(_)
+            | Shape::Bool(_) => {}
+            Shape::Array(elements) => {
+                elements.iter(node.span).for_each(|element| self.value(element));
             }
-        }
-        Shape::Table(table) => {
-            if let Some(span) = loose(source, node, table) {
-                newer(problems, span, "a line end or a last comma in an inline table");
-            }
-            for entry in entries(table, node.span) {
-                escapes(problems, source, entry.key_span, entry.key);
-                value(problems, source, entry.node, finite);
+            Shape::Table(table) => {
+                if let Some(span) = loose(self.source, node, table) {
+                    let what = "a line end or a last comma in an inline table";
+                    newer(self.problems, span, what);
+                }
+                entries(table, node.span).for_each(|entry| self.entry(&entry));
             }
         }
     }

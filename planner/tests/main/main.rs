@@ -1,3 +1,9 @@
 //! The planner's tests from outside: data in, text out. One binary, a module for each subject.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on panics, and says what it compared or skipped"
+)]
+
 mod manifests;

@@ -2,6 +2,7 @@
 //! that nobody would write.
 
 mod corpus;
+mod edges;
 mod golden;
 mod hostile;
 

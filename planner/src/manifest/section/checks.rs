@@ -11,7 +11,7 @@ use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
 use crate::manifest::section::processes::GroupNames;
 use crate::manifest::written::empty;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -158,7 +158,7 @@ fn header(
 ) {
     let find = |name: &str| {
         let table = node.table()?;
-        entries(table, node.span).into_iter().find(|entry| entry.key == name)
+        entries(table, node.span).find(|entry| entry.key == name)
     };
     match find("name") {
         Some(name) => {
@@ -251,11 +251,11 @@ pub(crate) fn check(
     problems: &mut Problems,
     checks: &BTreeMap<String, TopCheck>,
     groups: &GroupNames,
-    served: &[&str],
+    served: &BTreeSet<&str>,
 ) {
     for (name, check) in checks {
         let name = show(name);
-        kind(problems, &name, check);
+        let possible = kind(problems, &name, check);
         if let Some(interval) = &check.times.interval
             && interval.value.nanos() < 2_000_000_000
         {
@@ -272,37 +272,39 @@ pub(crate) fn check(
         }
         let section = format!("checks.{name}");
         groups.warn_unknown(problems, &section, check.processes.as_ref(), "checked nowhere");
-        port(problems, &name, check, groups, served);
+        match &check.port {
+            Some(port) => valid_port(problems, &format!("checks.{name}.port"), port),
+            None if possible => no_port(problems, &name, check, groups, served),
+            None => {}
+        }
     }
 }
 
-fn kind(problems: &mut Problems, name: &str, check: &TopCheck) {
+/// Whether the check has a type that exists.
+fn kind(problems: &mut Problems, name: &str, check: &TopCheck) -> bool {
     let (span, message) = match &check.kind {
-        Some(kind) if matches!(kind.value.as_str(), "http" | "tcp") => return,
+        Some(kind) if matches!(kind.value.as_str(), "http" | "tcp") => return true,
         Some(kind) => {
             (kind.span, format!("the check \"{name}\" has the type \"{}\"", show(&kind.value)))
         }
         None => (check.span, format!("the check \"{name}\" has no type")),
     };
     problems.add(Code::CheckType, span, message).hint("write type = \"http\" or type = \"tcp\"");
+    false
 }
 
-fn port(
+fn no_port(
     problems: &mut Problems,
     name: &str,
     check: &TopCheck,
     groups: &GroupNames,
-    served: &[&str],
+    served: &BTreeSet<&str>,
 ) {
-    if let Some(port) = &check.port {
-        valid_port(problems, &format!("checks.{name}.port"), port);
-        return;
-    }
     let listed = crate::manifest::written::texts(check.processes.as_ref());
     let lost: Vec<&String> = groups
-        .names
+        .first()
         .iter()
-        .filter(|group| groups.matches(group, listed) && !served.contains(&group.as_str()))
+        .filter(|group| groups.matches(group, listed) && !served.contains(group.as_str()))
         .collect();
     if let Some(group) = lost.first() {
         let message = format!(

@@ -4,7 +4,7 @@
 use crate::manifest::code::Code;
 use crate::manifest::fields::{Fields, Reader, show, wrong_type};
 use crate::manifest::go;
-use crate::manifest::node::{Node, Shape, entries};
+use crate::manifest::node::{Entry, Node, Shape, entries};
 use crate::manifest::place::At;
 use crate::manifest::problem::Problems;
 use alloc::collections::BTreeMap;
@@ -27,7 +27,7 @@ fn merge(problems: &mut Problems, node: Node<'_>, into: &mut BTreeMap<String, At
             for entry in entries(table, node.span) {
                 let value = At::new(go::text(entry.node), entry.node.span);
                 into.insert(entry.key.to_string(), value);
-                name(problems, entry.key, entry.key_span);
+                name(problems, &entry);
             }
         }
         Shape::Array(elements) => {
@@ -44,11 +44,12 @@ fn merge(problems: &mut Problems, node: Node<'_>, into: &mut BTreeMap<String, At
 /// Parts of names that flyctl takes for secrets.
 const SECRETS: [&str; 6] = ["SECRET", "PASSWORD", "TOKEN", "PRIVATE_KEY", "ACCESS_KEY", "API_KEY"];
 
-fn name(problems: &mut Problems, name: &str, span: crate::manifest::place::Span) {
+fn name(problems: &mut Problems, entry: &Entry<'_>) {
+    let name = entry.key;
     if name.is_empty() || name.contains(['=', '\0']) {
         let message = format!("\"{}\" cannot be the name of an environment variable", show(name));
         problems
-            .add(Code::BadEnvName, span, message)
+            .add(Code::BadEnvName, entry.key_span(), message)
             .hint("a name has at least one character, and neither = nor NUL");
         return;
     }
@@ -56,7 +57,7 @@ fn name(problems: &mut Problems, name: &str, span: crate::manifest::place::Span)
     if SECRETS.iter().any(|part| upper.contains(part)) {
         let message = format!("`env.{}` looks like a secret", show(name));
         problems
-            .add(Code::SecretInEnv, span, message)
+            .add(Code::SecretInEnv, entry.key_span(), message)
             .hint("everyone who can read the repository can read it: use `tiedown secrets set`");
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn read(
 }
 
 fn of_experimental(problems: &mut Problems, moved: &Moved<'_>) -> Option<Metrics> {
-    let span = moved.metrics_port.or(moved.metrics_path)?.key_span;
+    let span = moved.metrics_port.or(moved.metrics_path)?.key_span();
     let mut wrong = |entry: Entry<'_>, want: &str| {
         let reader = crate::manifest::fields::Reader::Flyctl;
         let path = alloc::format!("experimental.{}", entry.key);

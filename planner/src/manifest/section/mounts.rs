@@ -83,7 +83,7 @@ pub(crate) fn check(problems: &mut Problems, mounts: &[Mount], groups: &GroupNam
         auto_extend(problems, mount, size);
         groups.warn_unknown(problems, "mounts", mount.processes.as_ref(), "mounted nowhere");
     }
-    for group in &groups.names {
+    for group in groups.first() {
         let of_group: Vec<&Mount> =
             mounts.iter().filter(|m| groups.matches(group, texts(m.processes.as_ref()))).collect();
         twice(problems, group, &of_group);
@@ -224,7 +224,8 @@ fn twice(problems: &mut Problems, group: &str, mounts: &[&Mount]) {
                 .add(Code::SourceTwice, source.span, message)
                 .hint("give the second volume a name of its own");
         }
-        if let Some(at) = given(mount.destination.as_ref()) {
+        let dotted = |path: &str| path.split('/').any(|part| matches!(part, "." | ".."));
+        if let Some(at) = given(mount.destination.as_ref()).filter(|at| !dotted(&at.value)) {
             let path = tidy(&at.value);
             if places.contains_key(&path) {
                 let message = format!(

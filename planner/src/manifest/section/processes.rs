@@ -6,8 +6,8 @@ use crate::manifest::fields::{Fields, Texts, show};
 use crate::manifest::go;
 use crate::manifest::keys;
 use crate::manifest::name;
-use crate::manifest::node::Shape;
-use crate::manifest::place::At;
+use crate::manifest::node::{Entry, Shape, entries};
+use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -17,6 +17,9 @@ use alloc::vec::Vec;
 /// Commands by group.
 pub type Processes = At<BTreeMap<String, At<String>>>;
 
+/// The most process groups that an app may have.
+pub const MOST_GROUPS: usize = 256;
+
 /// The group of an app that names none.
 pub const APP: &str = "app";
 
@@ -24,6 +27,8 @@ pub(crate) fn read(problems: &mut Problems, root: &Fields<'_>) -> Option<Process
     let entry = root.entry("processes")?;
     let patched = root.exact("processes").is_some();
     let Shape::Array(elements) = entry.node.shape else {
+        let groups = entry.node.table().into_iter().flat_map(|t| entries(t, entry.node.span));
+        groups.for_each(|group| group_name(problems, &group));
         return root.text_map(problems, "processes");
     };
     if !patched {
@@ -48,9 +53,25 @@ pub(crate) fn read(problems: &mut Problems, root: &Fields<'_>) -> Option<Process
             Some(command) => At::new(go::text(command.node), command.node.span),
             None => At::new(String::new(), name.node.span),
         };
-        map.insert(go::text(name.node), command);
+        let group = go::text(name.node);
+        bad_group_name(problems, &group, name.node.span);
+        map.insert(group, command);
     }
     (!map.is_empty()).then(|| At::new(map, entry.node.span))
+}
+
+fn group_name(problems: &mut Problems, group: &Entry<'_>) {
+    // The place is looked up for mistakes alone.
+    if !name::is_group(group.key) {
+        bad_group_name(problems, group.key, group.key_span());
+    }
+}
+
+fn bad_group_name(problems: &mut Problems, group: &str, span: Span) {
+    if !name::is_group(group) {
+        let message = format!("\"{}\" cannot be the name of a process group", show(group));
+        problems.add(Code::BadGroupName, span, message).hint(name::GROUP);
+    }
 }
 
 /// The process groups of an app.
@@ -91,17 +112,29 @@ impl GroupNames {
         listed.iter().any(|name| name.value == group || (name.value.is_empty() && default))
     }
 
+    /// Whether there is a group of this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    }
+
+    /// The groups that are looked at one by one; more than that is an error of its own.
+    #[must_use]
+    pub fn first(&self) -> &[String] {
+        &self.names[..self.names.len().min(MOST_GROUPS)]
+    }
+
     /// The listed names that are no groups.
     pub(crate) fn unknown<'a>(
         &'a self,
         listed: &'a [At<String>],
     ) -> impl Iterator<Item = &'a At<String>> {
-        listed.iter().filter(|name| !name.value.is_empty() && !self.names.contains(&name.value))
+        listed.iter().filter(|name| !name.value.is_empty() && !self.has(&name.value))
     }
 
     /// What to say about a name that is no group.
     pub(crate) fn hint(&self, name: &str) -> String {
-        let near = super::super::nearest::nearest(name, self.names.iter().map(String::as_str));
+        let near = super::super::nearest::nearest(name, self.first().iter().map(String::as_str));
         match near {
             Some(near) => format!("did you mean \"{}\"?", show(near)),
             None if self.declared => {
@@ -135,14 +168,11 @@ impl GroupNames {
 
 /// The rules of `[processes]`.
 pub(crate) fn check(problems: &mut Problems, processes: &Processes) {
+    if processes.value.len() > MOST_GROUPS {
+        let message = format!("{} process groups; at most {MOST_GROUPS}", processes.value.len());
+        problems.add(Code::TooManyGroups, processes.span, message);
+    }
     for (group, command) in &processes.value {
-        if !name::is_group(group) {
-            let message = format!("\"{}\" cannot be the name of a process group", show(group));
-            problems
-                .add(Code::BadGroupName, command.span, message)
-                .label("of this group")
-                .hint(name::GROUP);
-        }
         if let Err(error) = argv::split(&command.value) {
             let message =
                 format!("the command of `processes.{}` cannot be split: {error}", show(group));

@@ -72,7 +72,7 @@ pub(crate) fn read(problems: &mut Problems, root: &Fields<'_>) -> Vec<Restart> {
 pub(crate) fn check(problems: &mut Problems, restarts: &[Restart], groups: &GroupNames) {
     for restart in restarts {
         let listed = texts(restart.processes.as_ref());
-        for name in listed.iter().filter(|name| !groups.names.contains(&name.value)) {
+        for name in listed.iter().filter(|name| !groups.has(&name.value)) {
             let message = format!(
                 "`restart` names the process group \"{}\", which does not exist",
                 show(&name.value)

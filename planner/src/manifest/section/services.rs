@@ -329,13 +329,13 @@ fn served(
     let names = texts(listed);
     if names.is_empty() && groups.declared {
         let shown: Vec<String> =
-            groups.names.iter().map(|name| format!("\"{}\"", show(name))).collect();
+            groups.names.iter().take(8).map(|name| format!("\"{}\"", show(name))).collect();
         let message = format!("`{section}` does not say which process groups serve it");
         problems
             .add(Code::ServiceGroup, span, message)
             .hint(format!("add processes = [...] with one or more of {}", shown.join(", ")));
     }
-    for name in names.iter().filter(|name| !groups.names.contains(&name.value)) {
+    for name in names.iter().filter(|name| !groups.has(&name.value)) {
         let message = format!(
             "`{section}` names the process group \"{}\", which does not exist",
             show(&name.value)

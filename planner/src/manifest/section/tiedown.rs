@@ -305,13 +305,13 @@ fn scale(
         for region in entries(regions, group.node.span) {
             if !name::is_region(region.key) {
                 let message = format!("\"{}\" cannot be a region", show(region.key));
-                problems.add(Code::BadRegion, region.key_span, message).hint(name::REGION);
+                problems.add(Code::BadRegion, region.key_span(), message).hint(name::REGION);
             }
             if let Some(count) = count(problems, fields, &path, region.key, region.node) {
                 counts.insert(region.key.to_string(), count);
             }
         }
-        scale.insert(group.key.to_string(), At::new(counts, group.key_span));
+        scale.insert(group.key.to_string(), At::new(counts, group.key_span()));
     }
     scale
 }
@@ -364,7 +364,7 @@ fn volumes(problems: &mut Problems, fields: &Fields<'_>) -> BTreeMap<String, At<
                 format!("`{path}` asks for the volume with its data and for an empty one");
             problems.add(Code::BadSetting, fresh.span, message).hint("take out adopt or fresh");
         }
-        volumes.insert(volume.key.to_string(), At::new(settings, volume.key_span));
+        volumes.insert(volume.key.to_string(), At::new(settings, volume.key_span()));
     }
     volumes
 }
@@ -377,7 +377,7 @@ pub(crate) fn check(
     groups: &GroupNames,
 ) {
     for (group, regions) in &tiedown.scale {
-        if !groups.names.contains(group) {
+        if !groups.has(group) {
             let message = format!(
                 "`tiedown.scale` names the process group \"{}\", which does not exist",
                 show(group)

@@ -33,7 +33,7 @@ pub(crate) fn patched_rows<'a>(
         } else {
             let message = format!("`{}` is dropped by flyctl", show(entry.key));
             problems
-                .add(Code::IgnoredSection, entry.key_span, message)
+                .add(Code::IgnoredSection, entry.key_span(), message)
                 .label("not read")
                 .hint(format!("write it in lower case: [[{field}]]"));
         }

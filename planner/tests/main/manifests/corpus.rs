@@ -8,7 +8,7 @@ use planner::manifest::{Manifest, Read, read};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-fn corpus() -> Option<PathBuf> {
+pub(super) fn corpus() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus");
     let path = std::env::var_os("TIEDOWN_CORPUS").map_or_else(|| default.into(), PathBuf::from);
     if path.join("expected.json").exists() {
@@ -17,6 +17,12 @@ fn corpus() -> Option<PathBuf> {
     println!("SKIPPED: there is no corpus of manifests at {}; set TIEDOWN_CORPUS", path.display());
     None
 }
+
+/// Where flyctl is not to be followed: number of the file, respect, reason.
+const KNOWN: [(&str, &str, &str); 2] =
+    [("243", "meaning", FLATTENED_TWICE), ("422", "meaning", FLATTENED_TWICE)];
+const FLATTENED_TWICE: &str = "a check that names two groups is taken from the second one, because \
+    flattening the first overwrote the list that both share; a deploy of the second group alone has it";
 
 /// How many files agree in one respect, and which do not.
 #[derive(Default)]
@@ -59,11 +65,20 @@ fn reads_every_file_as_flyctl_does() {
         let theirs = &entry["machine_config_per_group"];
         tallies[5].1.compare(file, &meaning(&manifest, theirs), &relevant(theirs));
     }
+    let mut unexpected = 0;
     for (name, tally) in &tallies {
         println!("{name}: {} agree, {} differ", tally.agree, tally.differ.len());
-        tally.differ.iter().for_each(|text| println!("{text}"));
+        for text in &tally.differ {
+            let known = KNOWN.iter().find(|known| {
+                known.1 == *name
+                    && text.split_once("__").is_some_and(|(number, _)| number == known.0)
+            });
+            unexpected += usize::from(known.is_none());
+            let (file, _) = text.split_once('\n').unwrap();
+            println!("  {}", known.map_or(text.clone(), |known| format!("{file}: {}", known.2)));
+        }
     }
-    assert!(tallies.iter().all(|(_, tally)| tally.differ.is_empty()), "see the lists above");
+    assert_eq!(unexpected, 0, "see the lists above");
 }
 
 /// The parts of flyctl's machine configuration that a group of ours speaks of. Groups that flyctl
@@ -200,7 +215,7 @@ fn check(check: &Check) -> Value {
             add("path", request.path.as_ref().map(|text| json!(text)));
             add("protocol", request.protocol.as_ref().map(|text| json!(text)));
             add("tls_server_name", request.tls_server_name.as_ref().map(|text| json!(text)));
-            add("tls_skip_verify", request.tls_skip_verify.then(|| json!(true)));
+            add("tls_skip_verify", request.tls_skip_verify.then_some(json!(true)));
             let headers = request.headers.iter();
             let headers: Vec<Value> =
                 headers.map(|(name, value)| json!({"name": name, "values": [value]})).collect();
