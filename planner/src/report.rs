@@ -22,6 +22,12 @@ impl Report {
         self.lines.iter().any(|line| line.kind.is_wanting())
     }
 
+    /// Adds a line; an empty hint is none.
+    pub(crate) fn say(&mut self, kind: Kind, object: Object, why: impl Into<String>, hint: &str) {
+        let hint = (!hint.is_empty()).then(|| hint.into());
+        self.lines.push(Line { kind, object, why: why.into(), hint });
+    }
+
     /// Whether there is a line of the kind.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {

@@ -18,7 +18,8 @@ pub struct ClaimedVolume {
     pub id: VolumeId,
     /// Which life.
     pub incarnation: Incarnation,
-    /// The size last applied.
+    /// The size last applied; zero while it has not been made yet, so that a volume that was
+    /// never there is told from one that is lost.
     pub size: Size,
 }
 

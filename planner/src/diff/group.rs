@@ -1,0 +1,388 @@
+//! One group: which of its slots stay, which are new, which go, and what is in nobody's place.
+
+use super::instance::{self, InstanceNeed};
+use super::scale::{self, Numbers};
+use super::volume::{self, VolumeDiff, VolumeNeed};
+use super::{Diff, GroupDiff, Kept, Runs, Stray, remove, retired};
+use crate::Inputs;
+use crate::model::claim::Claim;
+use crate::model::desired::{App, Group, Scale};
+use crate::model::host::HostState;
+use crate::model::id::VolumeId;
+use crate::model::instance::Role;
+use crate::model::name::Region;
+use crate::model::object::Object;
+use crate::model::observed::{InstanceState, InstanceView, VolumeView};
+use crate::model::permit::Permit;
+use crate::model::size::Size;
+use crate::model::slot::SlotId;
+use crate::plan::ClaimAct;
+use crate::recover::{At, Ground, Trusted};
+use crate::report::{Kind, Report};
+use crate::safety::lineage::Memory;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+/// One group of one app, and what it is compared with.
+pub(crate) struct Scope<'a, 's> {
+    /// All that the plan is made from.
+    pub(crate) inputs: &'s Inputs<'a>,
+    /// Where the planner stands.
+    pub(crate) ground: &'s Ground<'a>,
+    /// The app.
+    pub(crate) app: &'a App,
+    /// The group.
+    pub(crate) group: &'a Group,
+    /// What the catalog remembers of the app.
+    pub(crate) memory: &'s Memory<'s>,
+}
+
+impl Scope<'_, '_> {
+    fn object(&self) -> Object {
+        Object::Group { app: self.app.name.clone(), group: self.group.name.clone() }
+    }
+
+    fn slot(&self, region: &Region, number: u32) -> Option<SlotId> {
+        Some(SlotId {
+            app: self.app.name.clone(),
+            group: self.group.name.clone(),
+            region: region.clone(),
+            number: NonZeroU32::new(number)?,
+        })
+    }
+
+    /// The group's slots that two hosts hold: they count as there.
+    fn disputed(&self) -> impl Iterator<Item = &SlotId> {
+        let of_group = |slot: &&SlotId| slot.app == self.app.name && slot.group == self.group.name;
+        self.ground.disputed.iter().filter(of_group)
+    }
+}
+
+/// Compares one group.
+pub(super) fn compare<'a>(
+    scope: &Scope<'a, '_>,
+    existing: &[&Claim],
+    runs: Option<Runs<'a>>,
+    diff: &mut Diff<'a>,
+    report: &mut Report,
+) {
+    let mut there = Numbers::new();
+    for slot in existing.iter().map(|claim| &claim.slot).chain(scope.disputed()) {
+        there.entry(slot.region.clone()).or_default().insert(slot.number.get());
+    }
+    let numbers = scale::numbers(&scope.group.scale, &there);
+    note_unlisted(scope, &there, report);
+    let stays = |slot: &SlotId| {
+        numbers.get(&slot.region).is_some_and(|numbers| numbers.contains(&slot.number.get()))
+    };
+    let (stay, go): (Vec<&&Claim>, Vec<_>) = existing.iter().partition(|claim| stays(&claim.slot));
+    for claim in go {
+        let allowed = scope.memory.allows_slot(&claim.slot, Some(scope.group));
+        remove(scope.ground, claim, allowed, diff, report);
+    }
+    let mut group = GroupDiff {
+        app: scope.app,
+        group: scope.group,
+        runs,
+        kept: Vec::new(),
+        wanted: Vec::new(),
+        strays: Vec::new(),
+        unknown: scope.disputed().count(),
+    };
+    let stuck = stuck(scope, &group, existing, report);
+    for claim in stay {
+        keep(scope, claim, stuck, &mut group, diff, report);
+    }
+    for (region, numbers) in &numbers {
+        let there = there.get(region);
+        let missing = numbers.iter().filter(|n| there.is_none_or(|there| !there.contains(n)));
+        for slot in missing.filter_map(|n| scope.slot(region, *n)) {
+            if group.runs.is_some() && !stuck {
+                retired::want(scope, slot, None, &mut group, diff, report);
+            }
+        }
+    }
+    diff.groups.push(group);
+}
+
+fn note_unlisted(scope: &Scope<'_, '_>, there: &Numbers, report: &mut Report) {
+    match &scope.group.scale {
+        Scale::Listed(_) => {}
+        Scale::Unlisted { first } => {
+            let usual =
+                there.len() == 1 && there.get(first).is_some_and(|numbers| numbers.len() == 1);
+            if !there.is_empty() && !usual {
+                let counts: Vec<_> = there
+                    .iter()
+                    .map(|(region, numbers)| format!("{region} = {}", numbers.len()))
+                    .collect();
+                let why = format!("[tiedown.scale] does not list it; kept: {}", counts.join(", "));
+                report.say(Kind::Note, scope.object(), why, "");
+            }
+        }
+    }
+}
+
+/// Whether the release failed on a slot of the group and must not be tried on any.
+fn stuck(
+    scope: &Scope<'_, '_>,
+    group: &GroupDiff<'_>,
+    existing: &[&Claim],
+    report: &mut Report,
+) -> bool {
+    let Some(runs) = &group.runs else { return false };
+    if scope.inputs.permits.has(Permit::Retry) {
+        return false;
+    }
+    let mut failed = existing.iter().filter(|claim| instance::failed(claim, &runs.release));
+    let Some(first) = failed.next() else { return false };
+    let why = match &first.failed {
+        Some(failed) => {
+            format!("release {} failed on {}: {}", runs.release, first.slot, failed.why)
+        }
+        None => format!("release {} failed on {}", runs.release, first.slot),
+    };
+    let hint = "change what it runs, or try the release again with --retry";
+    report.say(Kind::Waiting, scope.object(), why, hint);
+    true
+}
+
+/// Compares a slot that stays.
+fn keep<'a>(
+    scope: &Scope<'a, '_>,
+    claim: &Claim,
+    stuck: bool,
+    group: &mut GroupDiff<'a>,
+    diff: &mut Diff<'a>,
+    report: &mut Report,
+) {
+    let object = || Object::Slot { slot: claim.slot.clone() };
+    let host = match hosted(scope, claim, stuck, group, diff, report) {
+        Some(host) => host,
+        None => return,
+    };
+    let nothing = Vec::new();
+    let mains = scope.ground.seen.mains.get(&claim.slot).unwrap_or(&nothing);
+    let release = group.runs.as_ref().map(|runs| &runs.release);
+    let main = instance::own(scope.inputs, claim, release, mains);
+    if claim.held {
+        if !main.is_some_and(instance::serving) {
+            group.unknown += 1;
+        }
+        let why = "it is held, so it is left alone";
+        report.say(Kind::Waiting, object(), why, &format!("tiedown unhold {}", claim.slot));
+        return;
+    }
+    let volumes = volume::compare(scope, claim, host);
+    find_strays(scope, claim, &volumes, main, group);
+    correct(scope, claim, &volumes, diff);
+    let mut kept = Kept {
+        claim: claim.clone(),
+        before: claim.clone(),
+        was_moved: !scope.app.moved.is_empty(),
+        moved_from: scope.ground.moved.get(&claim.slot).cloned(),
+        host,
+        main,
+        volumes,
+        instance: InstanceNeed::Nothing,
+        supervise: false,
+    };
+    refuse_dropped(scope, &mut kept, diff, report);
+    let lost = report_lost(&kept, report);
+    if let Some(runs) = &group.runs
+        && !lost
+        && can_run(&kept, runs, report)
+    {
+        let retry = scope.inputs.permits.has(Permit::Retry);
+        let need = instance::need(&kept.claim, main, &runs.release, retry);
+        let new = kept.claim.applied.as_ref() != Some(&runs.release);
+        kept.instance = if stuck && new { InstanceNeed::Nothing } else { need };
+        if kept.volumes.iter().any(|v| v.need == VolumeNeed::Stay) {
+            kept.instance = InstanceNeed::Nothing;
+        }
+    }
+    if lost {
+        kept.volumes.iter_mut().for_each(|volume| {
+            if volume.need != VolumeNeed::Lost {
+                volume.need = VolumeNeed::Nothing;
+                volume.marks = None;
+            }
+        });
+    }
+    kept.supervise = kept.instance == InstanceNeed::Nothing
+        && main.is_some_and(|main| {
+            main.supervision != scope.group.supervision && main.state == InstanceState::Running
+        });
+    group.kept.push(kept);
+}
+
+/// The slot's host, if it can be believed. A slot of a lost host may be wanted elsewhere.
+fn hosted<'a>(
+    scope: &Scope<'a, '_>,
+    claim: &Claim,
+    stuck: bool,
+    group: &mut GroupDiff<'a>,
+    diff: &mut Diff<'a>,
+    report: &mut Report,
+) -> Option<Trusted<'a>> {
+    let object = || Object::Slot { slot: claim.slot.clone() };
+    let trusted = scope.ground.trusted.get(&claim.host).copied();
+    let lost = scope
+        .inputs
+        .desired
+        .hosts
+        .get(&claim.host)
+        .is_some_and(|spec| spec.state == HostState::Lost);
+    if !lost {
+        if trusted.is_none() {
+            group.unknown += 1;
+        }
+        return trusted;
+    }
+    group.unknown += 1;
+    let volumes: Vec<&str> = claim.volumes.values().map(|volume| volume.id.as_str()).collect();
+    if trusted.is_some() {
+        let why = format!("{} is said to be lost, but it answers", claim.host);
+        let hint = "set its state to \"cordoned\" or \"active\", or switch it off";
+        report.say(Kind::Refused, object(), why, hint);
+    } else if !scope.inputs.permits.has(Permit::Empty) {
+        let gives = match volumes.len() {
+            0 => "its instance".into(),
+            _ => format!("its data ({})", volumes.join(", ")),
+        };
+        let why = format!("{} is lost; starting elsewhere gives up {gives}", claim.host);
+        report.say(Kind::Refused, object(), why, "allow it with --allow-empty");
+    } else if group.runs.is_some() && !stuck {
+        retired::want(scope, claim.slot.clone(), Some(claim), group, diff, report);
+    }
+    None
+}
+
+/// Volumes whose mount is gone stay if the source of the plan may not remove them.
+fn refuse_dropped(
+    scope: &Scope<'_, '_>,
+    kept: &mut Kept<'_>,
+    diff: &mut Diff<'_>,
+    report: &mut Report,
+) {
+    for volume in kept.volumes.iter_mut().filter(|v| v.need == VolumeNeed::Retire) {
+        let Err(refusal) = scope.memory.allows_mount(&scope.group.name, &volume.source) else {
+            continue;
+        };
+        volume.need = VolumeNeed::Stay;
+        diff.pending.insert(scope.app.name.clone());
+        let why = format!(
+            "its mount is gone, but it is not retired, and its slot keeps the old release: {}",
+            refusal.why
+        );
+        report.say(Kind::Refused, kept.claim.volume_object(volume), why, &refusal.hint);
+    }
+}
+
+impl Claim {
+    /// A volume of the slot, to speak about it.
+    pub(crate) fn volume_object(&self, volume: &VolumeDiff<'_>) -> Object {
+        Object::Volume {
+            slot: self.slot.clone(),
+            source: volume.source.clone(),
+            volume: volume.id.clone(),
+        }
+    }
+}
+
+fn report_lost(kept: &Kept<'_>, report: &mut Report) -> bool {
+    let mut lost = false;
+    for volume in kept.volumes.iter().filter(|v| v.need == VolumeNeed::Lost) {
+        lost = true;
+        let why =
+            format!("it is claimed on {} and is not there; it is not made anew", kept.claim.host);
+        let hint = "find out what removed it; to start empty say `fresh = true` in \
+                    [tiedown.volumes], or --allow-empty";
+        report.say(Kind::Refused, kept.claim.volume_object(volume), why, hint);
+    }
+    lost
+}
+
+fn can_run(kept: &Kept<'_>, runs: &Runs<'_>, report: &mut Report) -> bool {
+    let kind = runs.artifact.kind();
+    let can = kept.host.reading.runs.contains(&kind);
+    let runs_it = kept.main.is_some_and(|main| main.release == runs.release);
+    if !can && !runs_it {
+        let why = format!("{} cannot run a {}", kept.claim.host, kind.as_str());
+        let hint = "give the host a runtime that can, or drain it";
+        report.say(Kind::Blocked, Object::Slot { slot: kept.claim.slot.clone() }, why, hint);
+    }
+    can
+}
+
+/// Claims that remember another size than there is, or a volume that is no longer there and no
+/// longer wanted.
+fn correct(scope: &Scope<'_, '_>, claim: &Claim, volumes: &[VolumeDiff<'_>], diff: &mut Diff<'_>) {
+    if scope.ground.moved.contains_key(&claim.slot) {
+        return;
+    }
+    let mut corrected = claim.clone();
+    corrected.volumes.retain(|source, _| volumes.iter().any(|v| v.source == *source));
+    for volume in volumes.iter().filter(|volume| volume.claimed != Size::ZERO) {
+        if let (VolumeNeed::Nothing, Some(view), Some(claimed)) =
+            (&volume.need, volume.view, corrected.volumes.get_mut(&volume.source))
+        {
+            claimed.size = view.spec.size;
+        }
+    }
+    if corrected != *claim {
+        diff.corrections.push(ClaimAct::Write(corrected));
+    }
+}
+
+/// Instances and volumes that are marked with the slot and are not its own.
+fn find_strays<'a>(
+    scope: &Scope<'a, '_>,
+    claim: &Claim,
+    volumes: &[VolumeDiff<'_>],
+    main: Option<&InstanceView>,
+    group: &mut GroupDiff<'a>,
+) {
+    let seen = &scope.ground.seen;
+    let own = |at: &At<'a, InstanceView>| {
+        *at.host == claim.host && main.is_some_and(|main| main.id == at.view.id)
+    };
+    let mains = seen.mains.get(&claim.slot).into_iter().flatten();
+    let mains: Vec<_> = mains.filter(|at| !own(at)).copied().collect();
+    let known: BTreeSet<&VolumeId> = volumes.iter().map(|volume| &volume.id).collect();
+    let is_known =
+        |at: &At<'a, VolumeView>| *at.host == claim.host && known.contains(&at.view.spec.id);
+    let attached = seen.attached.get(&claim.slot).into_iter().flatten();
+    let attached: Vec<_> = attached.filter(|at| !is_known(at)).copied().collect();
+    if !mains.is_empty() || !attached.is_empty() {
+        let why = "it is of a slot that has its own elsewhere";
+        let slot = claim.slot.clone();
+        group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
+    }
+    let extras = seen.extras.get(&claim.slot).into_iter().flatten();
+    let left: Vec<_> = extras.filter(|at| is_leftover(at.view)).copied().collect();
+    if !left.is_empty() {
+        let why = "it was left behind by an earlier deploy";
+        let slot = claim.slot.clone();
+        group.strays.push(Stray { slot, instances: left, volumes: Vec::new(), why });
+    }
+}
+
+/// Whether an extra instance has no business any more: what a deploy left behind, or a run on
+/// demand that ended.
+fn is_leftover(view: &InstanceView) -> bool {
+    let ended = match view.state {
+        InstanceState::Running | InstanceState::Restarting => false,
+        InstanceState::Finished
+        | InstanceState::Failed { .. }
+        | InstanceState::Died { .. }
+        | InstanceState::Stopped => true,
+    };
+    match view.role {
+        Role::Canary | Role::Green => true,
+        Role::Run => ended,
+        Role::Main | Role::Release => false,
+    }
+}

@@ -1,0 +1,164 @@
+//! What the instance of a slot needs: nothing, a start, another release. Also what a group runs,
+//! and why it may not be able to.
+
+use crate::Inputs;
+use crate::diff::Runs;
+use crate::model::artifact::{Artifact, ArtifactKind, Resolved};
+use crate::model::claim::Claim;
+use crate::model::desired::{App, Group};
+use crate::model::id::InstanceId;
+use crate::model::instance::Role;
+use crate::model::object::Object;
+use crate::model::observed::{InstanceState, InstanceView};
+use crate::model::release::{Release, ReleaseSpec};
+use crate::recover::At;
+use crate::report::{Kind, Report};
+use alloc::format;
+use alloc::string::String;
+
+/// What the instance of a slot needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InstanceNeed {
+    /// It is as it should be, or must be left alone.
+    Nothing,
+    /// There is none.
+    Start,
+    /// It ended, or its release is to be tried again.
+    Restart {
+        /// Why, in words.
+        why: String,
+    },
+    /// It runs another release.
+    Redeploy {
+        /// Which.
+        from: Release,
+    },
+    /// It runs the release, and nobody has yet seen that it comes up.
+    Confirm,
+}
+
+/// The artifact of an app; without one the app is blocked.
+pub(super) fn artifact<'a>(
+    inputs: &Inputs<'a>,
+    app: &App,
+    report: &mut Report,
+) -> Option<&'a Artifact> {
+    let object = Object::App { app: app.name.clone() };
+    match inputs.artifacts.get(&app.name) {
+        Some(Resolved::Found(artifact)) => Some(artifact),
+        Some(Resolved::Missing { why, hint }) => {
+            let why = format!("nothing is started or redeployed: {why}");
+            report.say(Kind::Blocked, object, why, hint);
+            None
+        }
+        None => {
+            let why = "nothing is started or redeployed: what it runs was not looked up";
+            report.say(Kind::Blocked, object, why, "");
+            None
+        }
+    }
+}
+
+/// What a group runs; a source tree without a command cannot run.
+pub(super) fn runs<'a>(
+    app: &App,
+    group: &Group,
+    artifact: &'a Artifact,
+    report: &mut Report,
+) -> Option<Runs<'a>> {
+    if artifact.kind() == ArtifactKind::Tree && group.argv.is_empty() {
+        let object = Object::Group { app: app.name.clone(), group: group.name.clone() };
+        let hint = format!(
+            "say what to run: [processes] {} = \"./serve\", or name an image in [build]",
+            group.name
+        );
+        report.say(Kind::Blocked, object, "a source tree has no command of its own", &hint);
+        return None;
+    }
+    let mounts = group.mounts.values();
+    let spec = ReleaseSpec {
+        app: app.name.clone(),
+        group: group.name.clone(),
+        artifact: artifact.clone(),
+        argv: group.argv.clone(),
+        env: group.env.clone(),
+        files: group.files.clone(),
+        mounts: mounts.map(|m| (m.source.clone(), m.destination.clone())).collect(),
+        guest: group.guest,
+        secrets: group.secrets.clone(),
+    };
+    Some(Runs { artifact, release: spec.release() })
+}
+
+/// Whether the slot tried the release, failed, and has not come up with it since.
+pub(crate) fn failed(claim: &Claim, release: &Release) -> bool {
+    claim.applied.as_ref() != Some(release)
+        && claim.failed.as_ref().is_some_and(|failed| failed.release == *release)
+}
+
+/// Which of several main instances is the slot's own: one on the claimed host, of the release
+/// that is wanted or else the one applied last.
+pub(super) fn own<'a>(
+    inputs: &Inputs<'_>,
+    claim: &Claim,
+    wanted: Option<&Release>,
+    mains: &[At<'a, InstanceView>],
+) -> Option<&'a InstanceView> {
+    let fleet = &inputs.desired.fleet;
+    let rank = |view: &InstanceView| {
+        let is = |release: &Release| view.release == *release;
+        let derived = wanted
+            .is_some_and(|r| InstanceId::derive(fleet, &claim.slot, Role::Main, r) == view.id);
+        let alive = serving(view);
+        (
+            !wanted.is_some_and(is),
+            !claim.applied.as_ref().is_some_and(is),
+            !alive,
+            !derived,
+            view.id.clone(),
+        )
+    };
+    let here = mains.iter().filter(|at| *at.host == claim.host).map(|at| at.view);
+    here.min_by_key(|view| rank(view))
+}
+
+/// Whether the instance does its work, as far as was seen.
+pub(crate) fn serving(view: &InstanceView) -> bool {
+    match view.state {
+        InstanceState::Running => view.healthy != Some(false),
+        InstanceState::Finished => true,
+        InstanceState::Restarting
+        | InstanceState::Failed { .. }
+        | InstanceState::Died { .. }
+        | InstanceState::Stopped => false,
+    }
+}
+
+/// What the instance needs to run `release`.
+pub(super) fn need(
+    claim: &Claim,
+    main: Option<&InstanceView>,
+    release: &Release,
+    retry: bool,
+) -> InstanceNeed {
+    let Some(main) = main else { return InstanceNeed::Start };
+    if main.release != *release {
+        return InstanceNeed::Redeploy { from: main.release.clone() };
+    }
+    match &main.state {
+        InstanceState::Failed { why } | InstanceState::Died { why } => {
+            InstanceNeed::Restart { why: format!("its instance {}: {why}", main.state.as_str()) }
+        }
+        InstanceState::Stopped => InstanceNeed::Restart { why: "its instance was stopped".into() },
+        InstanceState::Running | InstanceState::Restarting | InstanceState::Finished => {
+            if retry && failed(claim, release) {
+                let why = "its release failed and is tried again".into();
+                return InstanceNeed::Restart { why };
+            }
+            match &claim.applied {
+                Some(applied) if applied == release => InstanceNeed::Nothing,
+                Some(_) | None => InstanceNeed::Confirm,
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Slots that are wanted and have no claim, with the retired volumes that may be theirs; and
+//! what becomes of retired volumes that nobody wants.
+
+use super::group::Scope;
+use super::volume::{self, extent};
+use super::{Diff, GroupDiff};
+use crate::Inputs;
+use crate::model::claim::Claim;
+use crate::model::desired::{Mount, Scale};
+use crate::model::id::{Incarnation, PoolId};
+use crate::model::name::{FleetName, HostName};
+use crate::model::object::Object;
+use crate::model::observed::{PoolView, VolumeView};
+use crate::model::permit::Permit;
+use crate::model::size::Size;
+use crate::model::slot::SlotId;
+use crate::model::time::{Millis, Timestamp};
+use crate::model::volume::{OnRemove, VolumeState};
+use crate::recover::{At, Ground, Trusted};
+use crate::report::{Kind, Report};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A slot to be created.
+pub(crate) struct Wanted<'a> {
+    /// The slot.
+    pub(crate) slot: SlotId,
+    /// Its volumes, in the order of their names.
+    pub(crate) volumes: Vec<WantedVolume<'a>>,
+    /// The host where its retired volumes are.
+    pub(crate) pinned: Option<&'a HostName>,
+    /// What is given up: the claim on a host that is lost.
+    pub(crate) gives_up: Option<Claim>,
+    /// Where it goes, once that is decided.
+    pub(crate) placed: Option<crate::placement::Placed>,
+}
+
+/// A volume of a slot to be created.
+pub(crate) struct WantedVolume<'a> {
+    /// Its mount.
+    pub(crate) mount: &'a Mount,
+    /// The retired volume that it takes back; `None`: a new one, which is empty.
+    pub(crate) back: Option<At<'a, VolumeView>>,
+    /// Which life.
+    pub(crate) incarnation: Incarnation,
+}
+
+impl Wanted<'_> {
+    /// Whether it would start on an empty volume.
+    pub(crate) fn makes_empty(&self) -> bool {
+        self.volumes.iter().any(|volume| volume.back.is_none())
+    }
+
+    /// The slot, to speak about it.
+    pub(crate) fn object(&self) -> Object {
+        Object::Slot { slot: self.slot.clone() }
+    }
+}
+
+/// A retired volume to be destroyed.
+pub(crate) struct Doomed<'a> {
+    /// The volume.
+    pub(crate) at: At<'a, VolumeView>,
+    /// When it was retired.
+    pub(crate) since: Timestamp,
+}
+
+/// The identity of a host's pool, present or to be made.
+pub(crate) fn pool_of(fleet: &FleetName, host: Trusted<'_>) -> PoolId {
+    let Trusted { spec, reading } = host;
+    match &reading.pool {
+        PoolView::Present(pool) => pool.id.clone(),
+        PoolView::Absent => PoolId::derive(fleet, &spec.name, &reading.machine, reading.at),
+    }
+}
+
+/// How long the volume has been retired, by its host's clock; `None` if it is not.
+pub(crate) fn age(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Option<Millis> {
+    let now = ground.trusted.get(at.host)?.reading.at;
+    match at.view.state {
+        VolumeState::Retired { since } => Some(now.since(since)),
+        VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => None,
+    }
+}
+
+/// Adds a slot to those to be created, or says why it must not be.
+pub(super) fn want<'a>(
+    scope: &Scope<'a, '_>,
+    slot: SlotId,
+    gives_up: Option<&Claim>,
+    group: &mut GroupDiff<'a>,
+    diff: &mut Diff<'a>,
+    report: &mut Report,
+) {
+    if !scope.ground.may_place {
+        return;
+    }
+    let mut volumes = Vec::new();
+    for mount in scope.group.mounts.values() {
+        match choose(scope, &slot, mount, gives_up.is_some()) {
+            Ok(volume) => volumes.push(volume),
+            Err((kind, why, hint)) => {
+                diff.pending.insert(slot.app.clone());
+                report.say(kind, Object::Slot { slot }, why, &hint);
+                return;
+            }
+        }
+    }
+    let hosts: BTreeSet<&HostName> =
+        volumes.iter().filter_map(|volume| volume.back.map(|at| at.host)).collect();
+    if hosts.len() > 1 {
+        let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+        let why = format!("its retired volumes are on several hosts: {}", names.join(", "));
+        diff.pending.insert(slot.app.clone());
+        report.say(Kind::Blocked, Object::Slot { slot }, why, "choose with `adopt` or `fresh`");
+        return;
+    }
+    let pinned = hosts.first().copied();
+    let gives_up = gives_up.cloned();
+    group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+}
+
+type No = (Kind, String, String);
+
+/// The volume that a new slot gets for a mount.
+fn choose<'a>(
+    scope: &Scope<'a, '_>,
+    slot: &SlotId,
+    mount: &'a Mount,
+    lost: bool,
+) -> Result<WantedVolume<'a>, No> {
+    let (ground, key) = (scope.ground, (slot.clone(), mount.source.clone()));
+    let given = scope.inputs.claims.incarnations.get(&key).copied();
+    let incarnation = volume::next_incarnation(given, ground, slot, &mount.source);
+    let new = WantedVolume { mount, back: None, incarnation };
+    if let Some(name) = &mount.adopt {
+        return adopted(scope, mount, name);
+    }
+    if mount.fresh || lost || scope.inputs.permits.has(Permit::Empty) {
+        return Ok(new);
+    }
+    let retired = ground.seen.retired.get(&key).into_iter().flatten();
+    let retired = retired.filter(|at| matches!(at.view.state, VolumeState::Retired { .. }));
+    let Some(newest) = retired.max_by_key(|at| at.view.spec.incarnation) else {
+        if given.is_some() && !ground.all_read {
+            let why = format!(
+                "it had a volume {} before, which may be on a host that could not be read",
+                mount.source
+            );
+            let hint = "make every host readable, or say `fresh = true`";
+            return Err((Kind::Unknown, why, hint.into()));
+        }
+        return Ok(new);
+    };
+    if !returns(scope, slot) {
+        return Err(returning(ground, mount, *newest));
+    }
+    Ok(WantedVolume { mount, back: Some(*newest), incarnation: newest.view.spec.incarnation })
+}
+
+/// Whether the slot was taken off by a smaller count and comes back by a larger one.
+fn returns(scope: &Scope<'_, '_>, slot: &SlotId) -> bool {
+    let Scale::Listed(now) = &scope.group.scale else { return false };
+    let now = now.get(&slot.region).copied().unwrap_or(0);
+    let recorded = scope.memory.recorded(&slot.group).and_then(|shape| shape.scale.as_ref());
+    recorded.is_some_and(|scale| scale.get(&slot.region).copied().unwrap_or(0) < now)
+}
+
+fn returning(ground: &Ground<'_>, mount: &Mount, at: At<'_, VolumeView>) -> No {
+    let spec = &at.view.spec;
+    let age = age(ground, at).unwrap_or_default();
+    let why = format!(
+        "a retired volume of it is there: {} on {}, {}, retired {age} ago; it is neither taken \
+         back nor replaced by an empty one without a word",
+        spec.id, at.host, spec.size
+    );
+    let hint = format!(
+        "in [tiedown.volumes.{}] say adopt = \"{}\" to take it back, or fresh = true to start \
+         empty",
+        mount.source, spec.id
+    );
+    (Kind::Refused, why, hint)
+}
+
+fn adopted<'a>(
+    scope: &Scope<'a, '_>,
+    mount: &'a Mount,
+    name: &str,
+) -> Result<WantedVolume<'a>, No> {
+    let seen = &scope.ground.seen;
+    let Some(at) = seen.volumes.iter().find(|at| at.view.spec.id.as_str() == name) else {
+        let foreign = scope
+            .ground
+            .trusted
+            .values()
+            .any(|host| host.reading.foreign.iter().any(|foreign| foreign.name == name));
+        if foreign {
+            let why = format!("{name} is foreign, and foreign volumes cannot be adopted yet");
+            return Err((Kind::Blocked, why, "copy its files into a new volume".into()));
+        }
+        let why = format!("`adopt` names {name}, which no readable host has");
+        return Err((Kind::Blocked, why, "`tiedown volumes list` shows retired volumes".into()));
+    };
+    match at.view.state {
+        VolumeState::Retired { .. } => {
+            let incarnation = at.view.spec.incarnation;
+            Ok(WantedVolume { mount, back: Some(*at), incarnation })
+        }
+        VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => {
+            let why = format!("`adopt` names {name}, which is {}", at.view.state.as_str());
+            Err((Kind::Refused, why, "only retired volumes can be taken".into()))
+        }
+    }
+}
+
+/// Says of every retired volume what becomes of it, and finds those whose time has come.
+pub(super) fn diff<'a>(
+    inputs: &Inputs<'a>,
+    ground: &Ground<'a>,
+    diff: &mut Diff<'a>,
+    report: &mut Report,
+) {
+    let claimed: BTreeSet<_> =
+        ground.claims.values().flat_map(|claim| claim.volumes.values().map(|v| &v.id)).collect();
+    let back: BTreeSet<_> = diff
+        .groups
+        .iter()
+        .flat_map(|group| &group.wanted)
+        .flat_map(|wanted| wanted.volumes.iter().filter_map(|volume| volume.back))
+        .map(|at| at.view.spec.id.clone())
+        .collect();
+    let desired = &inputs.desired;
+    for at in &ground.seen.volumes {
+        let spec = &at.view.spec;
+        let skip = claimed.contains(&spec.id)
+            || back.contains(&spec.id)
+            || desired.left_out.contains(&spec.slot.app);
+        if skip || !volume::is_retired(at.view) {
+            continue;
+        }
+        let object = || Object::Volume {
+            slot: spec.slot.clone(),
+            source: spec.source.clone(),
+            volume: spec.id.clone(),
+        };
+        let wanted = is_wanted(inputs, ground, &spec.slot);
+        match fate(ground, *at) {
+            Fate::Kept(why) => report.say(Kind::Note, object(), why, ""),
+            Fate::Due { why, .. } if wanted || !inputs.permits.has(Permit::Destroy) => {
+                report.say(Kind::Note, object(), why, "destroy it with --allow-destroy");
+            }
+            Fate::Due { since, .. } => diff.doomed.push(Doomed { at: *at, since }),
+        }
+    }
+}
+
+/// Whether the app still has the group, while the slot has no claim: the slot may come back for
+/// the volume in this very plan.
+fn is_wanted(inputs: &Inputs<'_>, ground: &Ground<'_>, slot: &SlotId) -> bool {
+    let Some(app) = inputs.desired.apps.get(&slot.app) else { return false };
+    let Some(group) = app.groups.get(&slot.group) else { return false };
+    let listed = match &group.scale {
+        Scale::Listed(counts) => counts.get(&slot.region).copied().unwrap_or(0),
+        Scale::Unlisted { .. } => 0,
+    };
+    !ground.claims.contains_key(slot) && slot.number.get() <= listed
+}
+
+enum Fate {
+    Kept(String),
+    Due { since: Timestamp, why: String },
+}
+
+fn fate(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Fate {
+    let keeping = at.view.spec.keeping;
+    let data = if at.view.allocated == Size::ZERO && !at.view.formatted { ", empty" } else { "" };
+    let what = format!("retired on {}, {}{data}", at.host, at.view.spec.size);
+    match at.view.state {
+        VolumeState::Erasing => Fate::Due {
+            since: Timestamp::default(),
+            why: format!("its destruction on {} was begun and not finished", at.host),
+        },
+        VolumeState::Retired { since } => {
+            let age = age(ground, at).unwrap_or_default();
+            let left = Millis(keeping.retention.0.saturating_sub(age.0));
+            if keeping.protect {
+                return Fate::Kept(format!("{what}, {age} ago; protected"));
+            }
+            match keeping.on_remove {
+                OnRemove::Retain => {
+                    Fate::Kept(format!("{what}, {age} ago; kept until it is destroyed by hand"))
+                }
+                OnRemove::Destroy if left.0 > 0 => {
+                    Fate::Kept(format!("{what}, {age} ago; may be destroyed in {left}"))
+                }
+                OnRemove::Destroy => {
+                    Fate::Due { since, why: format!("{what}, {age} ago; may be destroyed now") }
+                }
+            }
+        }
+        VolumeState::Making | VolumeState::Attached => Fate::Kept(what),
+    }
+}
+
+/// What a volume of the mount costs in the host's pool, header included.
+pub(crate) fn cost(mount: &Mount, host: Trusted<'_>) -> Size {
+    let header = match &host.reading.pool {
+        PoolView::Present(pool) => pool.header,
+        PoolView::Absent => Size::ZERO,
+    };
+    mount.size.rounded_up_to(extent(host)).plus(header)
+}

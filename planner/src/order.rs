@@ -1,0 +1,181 @@
+//! The last stage: what waits for what, what is shown first, what the catalog records; and step
+//! names that are unique in their plan.
+
+use crate::diff::Diff;
+use crate::model::claim::AppRecord;
+use crate::model::host::HostState;
+use crate::model::name::{AppName, HostName};
+use crate::model::object::Object;
+use crate::plan::change::{Change, Verb};
+use crate::plan::step::{Act, Step, StepId};
+use crate::plan::{Plan, Rollout, RolloutId};
+use crate::recover::Ground;
+use crate::report::{Kind, Report};
+use crate::rollout::Rolled;
+use crate::{Inputs, Planned};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::vec::Vec;
+
+/// Puts the plan together.
+pub(crate) fn finish(
+    inputs: &Inputs<'_>,
+    ground: Ground<'_>,
+    diff: &Diff<'_>,
+    rolled: Rolled,
+    mut report: Report,
+) -> Planned {
+    report_foreign(inputs, &ground, &mut report);
+    let Rolled { mut rollouts, mut changes } = rolled;
+    link(&mut rollouts);
+    rollouts.sort_by(|a, b| a.id.cmp(&b.id));
+    name_steps(&mut rollouts);
+    changes.sort_by(|a, b| rank(a).cmp(&rank(b)));
+    report.lines.sort();
+    report.lines.dedup();
+    report.drift.sort();
+    report.drift.dedup();
+    let records = records(inputs, diff, &report);
+    let mut corrections = ground.corrections;
+    corrections.extend(diff.corrections.iter().cloned());
+    let plan = Plan {
+        fleet: inputs.desired.fleet.clone(),
+        commit: inputs.desired.commit.clone(),
+        changes,
+        corrections,
+        rollouts,
+        records,
+        completes_catalog: ground.all_read,
+    };
+    Planned { plan, report }
+}
+
+/// Data loss first, then what is put away, then the rest, by object.
+fn rank(change: &Change) -> (u8, &Object, Verb) {
+    let loss = match change.verb {
+        Verb::Destroy => 0,
+        Verb::Retire => 1,
+        Verb::Remove => 2,
+        Verb::Create | Verb::TakeBack | Verb::Redeploy | Verb::Restart | Verb::Update => 3,
+    };
+    (loss, &change.object, change.verb)
+}
+
+/// Volumes wait for the pool they are made in; new instances on a host wait for removals there,
+/// whose memory they may take.
+fn link(rollouts: &mut [Rollout]) {
+    let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
+    let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
+    let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
+    for rollout in rollouts.iter() {
+        for step in steps(rollout) {
+            match &step.act {
+                Act::MakePool { .. } => {
+                    pools.insert(step.host.clone(), rollout.id.clone());
+                }
+                Act::StopInstance { .. } if is_removal(rollout) => {
+                    stops.entry(step.host.clone()).or_default().insert(rollout.id.clone());
+                }
+                Act::MakeVolume { .. }
+                | Act::GrowVolume { .. }
+                | Act::MarkVolume { .. }
+                | Act::RetireVolume { .. }
+                | Act::TakeBackVolume { .. }
+                | Act::DestroyVolume { .. }
+                | Act::StartInstance { .. }
+                | Act::StopInstance { .. }
+                | Act::SuperviseInstance { .. } => {}
+            }
+        }
+    }
+    for rollout in rollouts.iter_mut() {
+        let mut after: BTreeSet<RolloutId> = BTreeSet::new();
+        for step in steps(rollout) {
+            match &step.act {
+                Act::MakeVolume { .. } => after.extend(pools.get(&step.host).cloned()),
+                Act::StartInstance { .. } => {
+                    after.extend(stops.get(&step.host).into_iter().flatten().cloned());
+                }
+                Act::MakePool { .. }
+                | Act::GrowVolume { .. }
+                | Act::MarkVolume { .. }
+                | Act::RetireVolume { .. }
+                | Act::TakeBackVolume { .. }
+                | Act::DestroyVolume { .. }
+                | Act::StopInstance { .. }
+                | Act::SuperviseInstance { .. } => {}
+            }
+        }
+        rollout.after = after.into_iter().collect();
+    }
+}
+
+fn steps(rollout: &Rollout) -> impl Iterator<Item = &Step> {
+    rollout.waves.iter().flat_map(|wave| &wave.lanes).flat_map(|lane| &lane.steps)
+}
+
+/// Makes step names unique: the same act on another host, or as the answer to a failure, says so.
+fn name_steps(rollouts: &mut [Rollout]) {
+    let mut names: BTreeSet<StepId> = BTreeSet::new();
+    let mut name = |step: &mut Step, suffix: &str| {
+        let plain = step.id.0.clone();
+        let mut candidates = core::iter::once(plain.clone())
+            .chain([format!("{plain}{suffix}"), format!("{plain} on {}", step.host)])
+            .chain((2..).map(|n| format!("{plain} ({n})")))
+            .map(StepId);
+        if let Some(free) = candidates.find(|id| !names.contains(id)) {
+            names.insert(free.clone());
+            step.id = free;
+        }
+    };
+    for rollout in rollouts {
+        for lane in rollout.waves.iter_mut().flat_map(|wave| &mut wave.lanes) {
+            lane.steps.iter_mut().for_each(|step| name(step, ""));
+            lane.on_failure.iter_mut().for_each(|step| name(step, " on failure"));
+        }
+        rollout.on_failure.iter_mut().for_each(|step| name(step, " on failure"));
+    }
+}
+
+/// Apps of which nothing was refused or left to be removed: what they ask for now is remembered
+/// as applied.
+fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppRecord> {
+    let refused: BTreeSet<&AppName> = report
+        .lines
+        .iter()
+        .filter(|line| line.kind == Kind::Refused)
+        .filter_map(|line| line.object.app())
+        .collect();
+    let desired = inputs.desired;
+    let apps = desired.apps.values().filter(|app| {
+        !refused.contains(&app.name)
+            && !diff.pending.contains(&app.name)
+            && !desired.left_out.contains(&app.name)
+    });
+    apps.map(|app| AppRecord {
+        app: app.name.clone(),
+        commit: desired.commit.clone(),
+        manifest: app.manifest.clone(),
+        shape: app.shape(),
+    })
+    .collect()
+}
+
+fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
+    for (host, trusted) in &ground.trusted {
+        for foreign in &trusted.reading.foreign {
+            let object = Object::Foreign { host: (*host).clone(), name: foreign.name.clone() };
+            let why = match foreign.whose.as_str() {
+                "" => {
+                    format!("without a mark of fleet {}; it is not touched", inputs.desired.fleet)
+                }
+                whose => format!("it seems to be {whose}; it is not touched"),
+            };
+            report.say(Kind::Foreign, object, why, "");
+        }
+        if trusted.spec.state == HostState::Cordoned {
+            let object = Object::Host { host: (*host).clone() };
+            report.say(Kind::Note, object, "it is cordoned: nothing new is placed there", "");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Names that changed: hosts with `was`, and `moved` lines of manifests. Claims are read under the
+//! names that things have now; nothing else about them changes.
+
+use crate::Inputs;
+use crate::model::claim::Claim;
+use crate::model::desired::{App, Desired, Move};
+use crate::model::name::{AppName, GroupName, HostName, SourceName};
+use crate::model::object::Object;
+use crate::model::slot::SlotId;
+use crate::plan::ClaimAct;
+use crate::report::{Kind, Report};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// Old names and what they became. Only moves whose old name is free are here.
+#[derive(Default)]
+pub(crate) struct Renames {
+    apps: BTreeMap<AppName, AppName>,
+    groups: BTreeMap<(AppName, GroupName), GroupName>,
+    sources: BTreeMap<(AppName, GroupName, SourceName), SourceName>,
+}
+
+impl Renames {
+    /// Reads the `moved` lines; those whose old name is still in use are refused.
+    pub(crate) fn of(desired: &Desired, report: &mut Report) -> Self {
+        let mut renames = Self::default();
+        for app in desired.apps.values() {
+            for line in &app.moved {
+                renames.add(desired, app, line, report);
+            }
+        }
+        renames
+    }
+
+    fn add(&mut self, desired: &Desired, app: &App, line: &Move, report: &mut Report) {
+        let name = || app.name.clone();
+        let used = match line {
+            Move::App { from } => {
+                let used = desired.apps.contains_key(from) || desired.left_out.contains(from);
+                let taken = self.apps.get(from).is_some_and(|to| *to != app.name);
+                if !used && !taken {
+                    self.apps.insert(from.clone(), name());
+                }
+                (used || taken).then(|| format!("app {from}"))
+            }
+            Move::Group { from, to } => {
+                let used = app.groups.contains_key(from);
+                if !used && app.groups.contains_key(to) {
+                    self.groups.insert((name(), from.clone()), to.clone());
+                }
+                used.then(|| format!("group {from}"))
+            }
+            Move::Source { from, to } => {
+                let used = app
+                    .groups
+                    .values()
+                    .any(|group| group.mounts.contains_key(from) && group.mounts.contains_key(to));
+                for group in app.groups.values().filter(|group| {
+                    group.mounts.contains_key(to) && !group.mounts.contains_key(from)
+                }) {
+                    let key = (name(), group.name.clone(), from.clone());
+                    self.sources.insert(key, to.clone());
+                }
+                used.then(|| format!("volume {from}"))
+            }
+        };
+        if let Some(old) = used {
+            let why = format!("`moved` names {old}, which is still in use under that name");
+            let hint = "remove the line from `moved`, or the old name from the manifests";
+            report.say(Kind::Refused, Object::App { app: name() }, why, hint);
+        }
+    }
+
+    /// The name that a slot has now.
+    pub(crate) fn slot(&self, old: &SlotId) -> SlotId {
+        let app = self.app(&old.app).clone();
+        let group = self.group(&app, &old.group).clone();
+        SlotId { group, region: old.region.clone(), number: old.number, app }
+    }
+
+    /// The name that an app has now.
+    pub(crate) fn app<'n>(&'n self, old: &'n AppName) -> &'n AppName {
+        self.apps.get(old).unwrap_or(old)
+    }
+
+    /// The names that an app had, if it was renamed.
+    pub(crate) fn app_before(&self, new: &AppName) -> Option<&AppName> {
+        self.apps.iter().find(|(_, to)| *to == new).map(|(from, _)| from)
+    }
+
+    /// The name that a group of an app, under its present name, has now.
+    pub(crate) fn group<'n>(&'n self, app: &AppName, old: &'n GroupName) -> &'n GroupName {
+        self.groups.get(&(app.clone(), old.clone())).unwrap_or(old)
+    }
+
+    /// The name that a volume of a slot, under its present name, has now.
+    pub(crate) fn source(&self, slot: &SlotId, old: &SourceName) -> SourceName {
+        let key = (slot.app.clone(), slot.group.clone(), old.clone());
+        self.sources.get(&key).unwrap_or(old).clone()
+    }
+}
+
+/// Claims under the names that hosts have now.
+pub(super) fn follow_hosts(
+    inputs: &Inputs<'_>,
+    corrections: &mut Vec<ClaimAct>,
+) -> BTreeMap<SlotId, Claim> {
+    let hosts = &inputs.desired.hosts;
+    let new_names: BTreeMap<&HostName, &HostName> = hosts
+        .values()
+        .filter_map(|spec| Some((spec.was.as_ref()?, &spec.name)))
+        .filter(|(was, _)| !hosts.contains_key(*was))
+        .collect();
+    let mut claims = inputs.claims.slots.clone();
+    for claim in claims.values_mut() {
+        if let Some(name) = new_names.get(&claim.host) {
+            claim.host = (*name).clone();
+            corrections.push(ClaimAct::Write(claim.clone()));
+        }
+    }
+    claims
+}
+
+/// Claims under the names that slots and volumes have now, and which the catalog has under
+/// another: new, old.
+pub(super) fn follow_slots(
+    claims: BTreeMap<SlotId, Claim>,
+    renames: &Renames,
+    report: &mut Report,
+) -> (BTreeMap<SlotId, Claim>, BTreeMap<SlotId, SlotId>) {
+    let mut moved = BTreeMap::new();
+    let mut renamed: BTreeMap<SlotId, Claim> = BTreeMap::new();
+    let (stay, go): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|(slot, _)| renames.slot(slot) == *slot);
+    for (slot, claim) in stay {
+        renamed.insert(slot.clone(), follow_sources(claim, &slot, renames));
+    }
+    for (old, claim) in go {
+        let new = renames.slot(&old);
+        if renamed.contains_key(&new) {
+            let why = format!("`moved` would make it {new}, which is there already");
+            let hint = "remove the line from `moved`; a retired volume is taken with `adopt`";
+            report.say(Kind::Refused, Object::Slot { slot: old.clone() }, why, hint);
+            renamed.insert(old, claim);
+            continue;
+        }
+        renamed.insert(new.clone(), follow_sources(claim, &new, renames));
+        moved.insert(new, old);
+    }
+    (renamed, moved)
+}
+
+fn follow_sources(mut claim: Claim, slot: &SlotId, renames: &Renames) -> Claim {
+    claim.slot = slot.clone();
+    let volumes = core::mem::take(&mut claim.volumes);
+    for (source, volume) in volumes {
+        claim.volumes.insert(renames.source(slot, &source), volume);
+    }
+    claim
+}

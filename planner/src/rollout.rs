@@ -1,0 +1,315 @@
+//! Waves for all that is to be done: per group the changes in place, the new release by its
+//! strategy, new slots, and what may go after it; removals and pools by themselves.
+
+mod canary;
+mod immediate;
+mod instance;
+mod lane;
+mod removal;
+mod rolling;
+mod step;
+mod strategy;
+mod wording;
+
+use crate::Inputs;
+use crate::diff::instance::{InstanceNeed, serving};
+use crate::diff::volume::VolumeNeed;
+use crate::diff::{Diff, GroupDiff, Kept};
+use crate::model::desired::Strategy;
+use crate::model::name::{AppName, GroupName};
+use crate::model::object::Object;
+use crate::placement::Ledger;
+use crate::plan::change::{Change, Verb};
+use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
+use crate::recover::Ground;
+use crate::report::{Kind, Report};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+use instance::Crew;
+
+/// What is done, and what that changes.
+#[derive(Default)]
+pub(crate) struct Rolled {
+    /// What is done, not yet in order.
+    pub(crate) rollouts: Vec<Rollout>,
+    /// What it changes, not yet in order.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Makes rollouts of all that differs and may be done.
+pub(crate) fn roll_out<'a>(
+    inputs: &Inputs<'a>,
+    ground: &Ground<'a>,
+    diff: &mut Diff<'a>,
+    mut ledger: Ledger<'a>,
+    report: &mut Report,
+) -> Rolled {
+    let mut rolled = Rolled::default();
+    for group in &mut diff.groups {
+        let mut site = Site { inputs, ground, ledger: &mut ledger, report };
+        let rollout = site.group(group, &mut rolled.changes);
+        rolled.rollouts.extend(rollout.filter(|rollout| !rollout.waves.is_empty()));
+    }
+    removals(diff, &mut rolled);
+    for (host, pool, size) in ledger.pools() {
+        let name = &host.spec.name;
+        rolled.changes.push(wording::pool(name, pool.as_str(), size));
+        let lane = Lane {
+            object: Object::Pool { host: name.clone() },
+            claims_before: Vec::new(),
+            steps: vec![step::make_pool(name, pool, size)],
+            gate: crate::plan::Gate::Open,
+            claims_after: Vec::new(),
+            on_failure: Vec::new(),
+            claims_on_failure: Vec::new(),
+        };
+        let mut rollout = rollout(format!("host/{name}"), None, None);
+        rollout.waves.push(Wave { title: "make the pool".to_string(), lanes: vec![lane] });
+        rolled.rollouts.push(rollout);
+    }
+    rolled
+}
+
+fn rollout(id: alloc::string::String, app: Option<&AppName>, group: Option<&GroupName>) -> Rollout {
+    Rollout {
+        id: RolloutId(id),
+        app: app.cloned(),
+        group: group.cloned(),
+        strategy: None,
+        after: Vec::new(),
+        waves: Vec::new(),
+        on_failure: Vec::new(),
+        claims_on_failure: Vec::new(),
+    }
+}
+
+/// One rollout per group that loses slots or retired volumes.
+fn removals(diff: &Diff<'_>, rolled: &mut Rolled) {
+    type Lanes = (Vec<Lane>, Vec<Lane>);
+    let mut groups: BTreeMap<(AppName, GroupName), Lanes> = BTreeMap::new();
+    for doomed in &diff.doomed {
+        let slot = &doomed.at.view.spec.slot;
+        let lane = removal::destroy(doomed, &mut rolled.changes);
+        groups.entry((slot.app.clone(), slot.group.clone())).or_default().0.push(lane);
+    }
+    for gone in &diff.gone {
+        let slot = &gone.claim.slot;
+        let lane = removal::remove(gone, &mut rolled.changes);
+        groups.entry((slot.app.clone(), slot.group.clone())).or_default().1.push(lane);
+    }
+    for ((app, group), (destroy, remove)) in groups {
+        let mut rollout = rollout(format!("{app}/{group}/remove"), Some(&app), Some(&group));
+        push(&mut rollout.waves, "remove slots", remove);
+        push(&mut rollout.waves, "destroy retired volumes", destroy);
+        rolled.rollouts.push(rollout);
+    }
+}
+
+fn push(waves: &mut Vec<Wave>, title: &str, lanes: Vec<Lane>) {
+    if !lanes.is_empty() {
+        waves.push(Wave { title: title.to_string(), lanes });
+    }
+}
+
+/// What the rollout of a group is made with.
+struct Site<'a, 's> {
+    inputs: &'s Inputs<'a>,
+    ground: &'s Ground<'a>,
+    ledger: &'s mut Ledger<'a>,
+    report: &'s mut Report,
+}
+
+/// Which slots get an instance, by their place in the group.
+#[derive(Default)]
+struct Work {
+    /// Those that do not serve.
+    down: Vec<usize>,
+    /// Those that serve.
+    up: Vec<usize>,
+    /// How the new release is brought out, if there is one.
+    choice: Option<Choice>,
+}
+
+impl<'a> Site<'a, '_> {
+    fn group(&mut self, group: &mut GroupDiff<'a>, changes: &mut Vec<Change>) -> Option<Rollout> {
+        let (app, name) = (&group.app.name, &group.group.name);
+        let mut rollout = rollout(format!("{app}/{name}"), Some(app), Some(name));
+        let work = self.work(group);
+        let runs = group.runs.clone();
+        let crew = runs.as_ref().map(|runs| Crew {
+            inputs: self.inputs,
+            app: group.app,
+            group: group.group,
+            runs,
+        });
+        let (work, canary) = match &crew {
+            Some(crew) => self.canary(crew, group, work),
+            None => (Work::default(), None),
+        };
+        let waves = &mut rollout.waves;
+        let supervision = &group.group.supervision;
+        let over = self.inputs.policy.overcommit_thousandths;
+        let mut lanes: Vec<Lane> =
+            group.strays.iter().map(|stray| removal::clear(stray, changes)).collect();
+        let kept = group.kept.iter_mut();
+        lanes.extend(kept.filter_map(|kept| lane::in_place(kept, supervision, over, changes)));
+        push(waves, "change in place", lanes);
+        let mut create = Vec::new();
+        if let Some(crew) = &crew {
+            let wanted = group.wanted.iter();
+            create.extend(wanted.filter_map(|w| lane::create(crew, self.ground, w, changes)));
+        }
+        if work.choice.is_none() {
+            push(waves, "create slots", core::mem::take(&mut create));
+        }
+        let mut deployed = vec![false; group.kept.len()];
+        if let Some(canary) = &canary {
+            push(waves, "start a canary", vec![canary.start.clone()]);
+        }
+        if let Some(crew) = &crew {
+            deploy(crew, group, &work, &mut deployed, waves, changes);
+        }
+        push(waves, "create slots", create);
+        let retire = group.kept.iter_mut().zip(&deployed).filter(|(kept, done)| {
+            **done || kept.main.is_none_or(|main| !holds_dropped(kept, main))
+        });
+        let retire: Vec<Lane> =
+            retire.filter_map(|(kept, _)| lane::retire_dropped(kept, changes)).collect();
+        push(waves, "retire volumes of removed mounts", retire);
+        if let Some(canary) = canary {
+            push(waves, "stop the canary", vec![canary.stop]);
+            rollout.on_failure = canary.on_failure;
+            rollout.claims_on_failure = canary.claims_on_failure;
+        }
+        rollout.strategy = work.choice;
+        Some(rollout)
+    }
+
+    /// Sorts slots by whether they serve, and holds back what the strategy or its budget forbid.
+    fn work(&mut self, group: &GroupDiff<'_>) -> Work {
+        let mut work = Work::default();
+        let mut redeploys = false;
+        let mut down_untouched = group.unknown;
+        for (i, kept) in group.kept.iter().enumerate() {
+            let up = kept.main.is_some_and(serving);
+            match &kept.instance {
+                InstanceNeed::Nothing => down_untouched += usize::from(!up),
+                InstanceNeed::Start | InstanceNeed::Restart { .. } | InstanceNeed::Confirm => {
+                    work.down.push(i);
+                }
+                InstanceNeed::Redeploy { .. } => {
+                    redeploys = true;
+                    if up { work.up.push(i) } else { work.down.push(i) }
+                }
+            }
+        }
+        if !redeploys {
+            return work;
+        }
+        let object = Object::Group { app: group.app.name.clone(), group: group.group.name.clone() };
+        let choice = match strategy::choose(group) {
+            Ok(choice) => choice,
+            Err(strategy::Refusal { kind, why, hint }) => {
+                let why = format!("the new release is not brought out: {why}");
+                self.report.say(kind, object, why, hint);
+                work.up.clear();
+                work.down.retain(|i| !is_redeploy(&group.kept[*i]));
+                return work;
+            }
+        };
+        let budget = choice.max_unavailable.saturating_sub(down_untouched);
+        if !work.up.is_empty() && budget == 0 {
+            let why = format!(
+                "{} of its slots are down or cannot be read, and max_unavailable allows {}, so \
+                 those that serve are not touched",
+                down_untouched, choice.max_unavailable
+            );
+            let hint = "repair those, or raise max_unavailable";
+            self.report.say(Kind::Waiting, object, why, hint);
+            work.up.clear();
+        }
+        if work.up.iter().chain(&work.down).any(|i| is_redeploy(&group.kept[*i])) {
+            work.choice = Some(Choice { max_unavailable: budget.max(1), ..choice });
+        }
+        work
+    }
+
+    /// The canary, if the strategy has one; without room for it the new release waits.
+    fn canary(
+        &mut self,
+        crew: &Crew<'a, '_>,
+        group: &mut GroupDiff<'a>,
+        mut work: Work,
+    ) -> (Work, Option<canary::Canary>) {
+        if work.choice.as_ref().is_none_or(|choice| choice.strategy != Strategy::Canary) {
+            return (work, None);
+        }
+        match canary::plan(crew, group, self.ledger) {
+            Ok(canary) => (work, Some(canary)),
+            Err(why) => {
+                let object =
+                    Object::Group { app: crew.app.name.clone(), group: crew.group.name.clone() };
+                let why = format!("the new release is not brought out: no canary, {why}");
+                let hint = "make room, or set [deploy] strategy = \"rolling\"";
+                self.report.say(Kind::Blocked, object, why, hint);
+                work.up.clear();
+                work.down.retain(|i| !is_redeploy(&group.kept[*i]));
+                work.choice = None;
+                (work, None)
+            }
+        }
+    }
+}
+
+fn is_redeploy(kept: &Kept<'_>) -> bool {
+    match kept.instance {
+        InstanceNeed::Redeploy { .. } => true,
+        InstanceNeed::Nothing
+        | InstanceNeed::Start
+        | InstanceNeed::Restart { .. }
+        | InstanceNeed::Confirm => false,
+    }
+}
+
+/// Whether the instance holds a volume whose mount is gone.
+fn holds_dropped(kept: &Kept<'_>, main: &crate::model::observed::InstanceView) -> bool {
+    let mut dropped = kept.volumes.iter().filter(|volume| volume.need == VolumeNeed::Retire);
+    dropped.any(|volume| main.volumes.contains(&volume.id))
+}
+
+/// Adds the waves that start and replace instances.
+fn deploy(
+    crew: &Crew<'_, '_>,
+    group: &mut GroupDiff<'_>,
+    work: &Work,
+    deployed: &mut [bool],
+    waves: &mut Vec<Wave>,
+    changes: &mut Vec<Change>,
+) {
+    let (down, up) = (work.down.clone(), work.up.clone());
+    let choice = work.choice.as_ref();
+    let immediate = choice.is_some_and(|choice| choice.strategy == Strategy::Immediate);
+    let split = match choice {
+        Some(_) if immediate => immediate::waves(down, up),
+        Some(choice) => rolling::waves(down, up, choice.max_unavailable),
+        None => rolling::waves(down, up, 0),
+    };
+    for wave in split {
+        let first = changes.len();
+        let mut lanes = Vec::new();
+        for i in wave {
+            deployed[i] = true;
+            lanes.push(lane::deploy(crew, &mut group.kept[i], !immediate, changes));
+        }
+        let redeploys =
+            changes[first..].iter().filter(|change| change.verb == Verb::Redeploy).count();
+        let title = match redeploys {
+            0 => "start instances",
+            _ => "replace instances",
+        };
+        push(waves, title, lanes);
+    }
+}

@@ -1,0 +1,335 @@
+//! Lanes: what is done to one slot, between what the catalog learns before and after.
+
+use super::instance::{Berth, Crew};
+use super::step;
+use super::wording;
+use crate::diff::instance::InstanceNeed;
+use crate::diff::volume::{VolumeDiff, VolumeNeed};
+use crate::diff::{Kept, Wanted, pool_of};
+use crate::model::claim::{Claim, ClaimedVolume};
+use crate::model::id::VolumeId;
+use crate::model::instance::{Bind, Role};
+use crate::model::object::Object;
+use crate::model::observed::PoolView;
+use crate::model::size::Size;
+use crate::model::volume::{VolumeSpec, VolumeState};
+use crate::plan::change::Change;
+use crate::plan::step::{Marks, Step};
+use crate::plan::{ClaimAct, Gate, Lane};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What the catalog learns before the first act on a slot.
+fn claims_before(kept: &mut Kept<'_>) -> Vec<ClaimAct> {
+    let write = ClaimAct::Write(kept.claim.clone());
+    let remove = kept.moved_from.take().map(|slot| ClaimAct::Remove { slot });
+    core::iter::once(write).chain(remove).collect()
+}
+
+/// Growth, marks and supervision: done live, without a restart.
+pub(super) fn in_place(
+    kept: &mut Kept<'_>,
+    supervision: &crate::model::instance::Supervision,
+    overcommit_thousandths: u32,
+    changes: &mut Vec<Change>,
+) -> Option<Lane> {
+    let host = kept.claim.host.clone();
+    let mut steps = Vec::new();
+    let mut grown = BTreeMap::new();
+    for volume in &kept.volumes {
+        let Some(view) = volume.view else { continue };
+        if let Some(marks) = &volume.marks {
+            changes.push(wording::marked(&kept.claim, volume, view, marks));
+            steps.push(step::mark_volume(&host, view, marks.clone()));
+        }
+        if let VolumeNeed::Grow { to } = volume.need {
+            let from = view.spec.size;
+            changes.push(wording::grown(&kept.claim, volume, from, to));
+            steps.push(step::grow_volume(&host, &volume.id, from, to, overcommit_thousandths));
+            grown.insert(volume.source.clone(), to);
+        }
+    }
+    if let (true, Some(main)) = (kept.supervise, kept.main) {
+        changes.push(wording::supervised(&kept.claim, &main.supervision, supervision));
+        steps.push(step::supervise(&host, &main.id, supervision));
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    let before = claims_before(kept);
+    for (source, to) in grown {
+        if let Some(volume) = kept.claim.volumes.get_mut(&source) {
+            volume.size = to;
+        }
+    }
+    Some(Lane {
+        object: Object::Slot { slot: kept.claim.slot.clone() },
+        claims_before: before,
+        steps,
+        gate: Gate::Open,
+        claims_after: vec![ClaimAct::Write(kept.claim.clone())],
+        on_failure: Vec::new(),
+        claims_on_failure: Vec::new(),
+    })
+}
+
+/// Makes what volumes are missing and replaces or starts the instance.
+pub(super) fn deploy(
+    crew: &Crew<'_, '_>,
+    kept: &mut Kept<'_>,
+    gated: bool,
+    changes: &mut Vec<Change>,
+) -> Lane {
+    let slot = kept.claim.slot.clone();
+    let host = kept.claim.host.clone();
+    let mut steps = Vec::new();
+    for volume in kept.volumes.iter().filter(|volume| volume.mount.is_some()) {
+        if let Some(first) = volume_step(crew, kept, volume, changes) {
+            steps.push(first);
+            let claimed = ClaimedVolume {
+                id: volume.id.clone(),
+                incarnation: volume.incarnation,
+                size: volume.claimed,
+            };
+            kept.claim.volumes.insert(volume.source.clone(), claimed);
+            kept.claim.pool = Some(pool_of(&crew.inputs.desired.fleet, kept.host));
+        }
+    }
+    changes.push(wording::deployed(crew, kept));
+    match (&kept.instance, kept.main) {
+        (InstanceNeed::Restart { .. } | InstanceNeed::Redeploy { .. }, Some(main)) => {
+            steps.push(step::stop_instance(&host, main));
+        }
+        (
+            InstanceNeed::Nothing
+            | InstanceNeed::Start
+            | InstanceNeed::Confirm
+            | InstanceNeed::Restart { .. }
+            | InstanceNeed::Redeploy { .. },
+            _,
+        ) => {}
+    }
+    let mounted: Vec<&VolumeDiff<'_>> =
+        kept.volumes.iter().filter(|volume| volume.mount.is_some()).collect();
+    let binds = mounted.iter().filter_map(|volume| {
+        Some(Bind {
+            volume: volume.id.clone(),
+            source: volume.source.clone(),
+            destination: volume.mount?.destination.clone(),
+        })
+    });
+    let berth = Berth { slot: &slot, role: Role::Main, host: &host, address: kept.claim.address };
+    let caps: Vec<(VolumeId, Size)> =
+        mounted.iter().map(|volume| (volume.id.clone(), volume.size())).collect();
+    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps));
+    let gate = if gated { crew.gate(berth) } else { Gate::Open };
+    let sizes: Vec<_> = mounted.iter().map(|v| (v.source.clone(), v.size())).collect();
+    let claims_before = claims_before(kept);
+    for (source, size) in sizes {
+        if let Some(volume) = kept.claim.volumes.get_mut(&source) {
+            volume.size = size;
+        }
+    }
+    kept.claim.applied = Some(crew.runs.release.clone());
+    kept.claim.failed = None;
+    Lane {
+        object: Object::Slot { slot: slot.clone() },
+        claims_before,
+        steps,
+        gate,
+        claims_after: vec![ClaimAct::Write(kept.claim.clone())],
+        on_failure: Vec::new(),
+        claims_on_failure: vec![ClaimAct::Failed { slot, release: crew.runs.release.clone() }],
+    }
+}
+
+/// The step that makes a volume of an existing slot, or takes it back.
+fn volume_step(
+    crew: &Crew<'_, '_>,
+    kept: &Kept<'_>,
+    volume: &VolumeDiff<'_>,
+    changes: &mut Vec<Change>,
+) -> Option<Step> {
+    let mount = volume.mount?;
+    let host = &kept.claim.host;
+    match &volume.need {
+        VolumeNeed::Make { size, begun } => {
+            let spec = VolumeSpec {
+                id: volume.id.clone(),
+                slot: kept.claim.slot.clone(),
+                source: volume.source.clone(),
+                incarnation: volume.incarnation,
+                size: *size,
+                keeping: mount.keeping,
+            };
+            changes.push(wording::made(host, &spec, "its mount is new"));
+            let room = (!begun).then(|| size.plus(header(kept.host)));
+            Some(make(crew, kept.host, spec, room))
+        }
+        VolumeNeed::TakeBack { since } => {
+            let view = volume.view?;
+            let marks = Marks {
+                slot: kept.claim.slot.clone(),
+                source: volume.source.clone(),
+                keeping: mount.keeping,
+            };
+            let why = "it is the slot's own and had been retired";
+            changes.push(wording::taken_back(host, &marks, view, why.into()));
+            Some(step::take_back_volume(host, view, *since, marks))
+        }
+        VolumeNeed::Nothing
+        | VolumeNeed::Grow { .. }
+        | VolumeNeed::Retire
+        | VolumeNeed::Stay
+        | VolumeNeed::Lost => None,
+    }
+}
+
+fn header(host: crate::recover::Trusted<'_>) -> Size {
+    match &host.reading.pool {
+        PoolView::Present(pool) => pool.header,
+        PoolView::Absent => Size::ZERO,
+    }
+}
+
+fn make(
+    crew: &Crew<'_, '_>,
+    host: crate::recover::Trusted<'_>,
+    spec: VolumeSpec,
+    room: Option<Size>,
+) -> Step {
+    let pool = pool_of(&crew.inputs.desired.fleet, host);
+    let over = crew.inputs.policy.overcommit_thousandths;
+    step::make_volume(&host.spec.name, pool, spec, room, over)
+}
+
+/// Makes a slot: its volumes and its instance.
+pub(super) fn create(
+    crew: &Crew<'_, '_>,
+    ground: &crate::recover::Ground<'_>,
+    wanted: &Wanted<'_>,
+    changes: &mut Vec<Change>,
+) -> Option<Lane> {
+    let placed = wanted.placed.as_ref()?;
+    let host = *ground.trusted.get(&placed.host)?;
+    let name = &placed.host;
+    let mut claim = Claim {
+        slot: wanted.slot.clone(),
+        host: name.clone(),
+        pool: placed.pool.clone(),
+        volumes: BTreeMap::new(),
+        address: placed.address,
+        applied: None,
+        failed: None,
+        held: false,
+    };
+    changes.push(wording::created(crew, wanted, placed));
+    let (mut steps, mut binds, mut caps) = (Vec::new(), Vec::new(), Vec::new());
+    for volume in &wanted.volumes {
+        let made = claim_volume(crew, ground, host, wanted, volume, &mut steps, changes)?;
+        binds.push(Bind {
+            volume: made.id.clone(),
+            source: volume.mount.source.clone(),
+            destination: volume.mount.destination.clone(),
+        });
+        caps.push((made.id.clone(), made.size));
+        // Zero until it is there.
+        let size = volume.back.map_or(Size::ZERO, |at| at.view.spec.size);
+        claim.volumes.insert(volume.mount.source.clone(), ClaimedVolume { size, ..made });
+    }
+    let slot = &wanted.slot;
+    let berth = Berth { slot, role: Role::Main, host: name, address: placed.address };
+    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps));
+    let claims_before = vec![ClaimAct::Write(claim.clone())];
+    for (claimed, (_, size)) in claim.volumes.values_mut().zip(&caps) {
+        claimed.size = *size;
+    }
+    claim.applied = Some(crew.runs.release.clone());
+    let release = crew.runs.release.clone();
+    Some(Lane {
+        object: wanted.object(),
+        claims_before,
+        steps,
+        gate: crew.gate(berth),
+        claims_after: vec![ClaimAct::Write(claim)],
+        on_failure: Vec::new(),
+        claims_on_failure: vec![ClaimAct::Failed { slot: slot.clone(), release }],
+    })
+}
+
+/// The steps for one volume of a new slot, and what it is in the end.
+fn claim_volume(
+    crew: &Crew<'_, '_>,
+    ground: &crate::recover::Ground<'_>,
+    host: crate::recover::Trusted<'_>,
+    wanted: &Wanted<'_>,
+    volume: &crate::diff::WantedVolume<'_>,
+    steps: &mut Vec<Step>,
+    changes: &mut Vec<Change>,
+) -> Option<ClaimedVolume> {
+    let (mount, name) = (volume.mount, &host.spec.name);
+    let size = mount.size.rounded_up_to(crate::diff::volume::extent(host));
+    let incarnation = volume.incarnation;
+    let Some(at) = volume.back else {
+        let pool = pool_of(&crew.inputs.desired.fleet, host);
+        let fleet = &crew.inputs.desired.fleet;
+        let id = VolumeId::derive(fleet, &wanted.slot, &mount.source, &pool, incarnation);
+        let spec = VolumeSpec {
+            id: id.clone(),
+            slot: wanted.slot.clone(),
+            source: mount.source.clone(),
+            incarnation,
+            size,
+            keeping: mount.keeping,
+        };
+        changes.push(wording::made(name, &spec, "its slot is new"));
+        steps.push(make(crew, host, spec, Some(size.plus(header(host)))));
+        return Some(ClaimedVolume { id, incarnation, size });
+    };
+    let VolumeState::Retired { since } = at.view.state else { return None };
+    let marks =
+        Marks { slot: wanted.slot.clone(), source: mount.source.clone(), keeping: mount.keeping };
+    let age = crate::diff::age(ground, at).unwrap_or_default();
+    let has = at.view.spec.size;
+    let why = alloc::format!("it is the slot's own, {has}, retired {age} ago");
+    let id = at.view.spec.id.clone();
+    changes.push(wording::taken_back(name, &marks, at.view, why));
+    steps.push(step::take_back_volume(name, at.view, since, marks));
+    if has < size {
+        let over = crew.inputs.policy.overcommit_thousandths;
+        steps.push(step::grow_volume(name, &id, has, size, over));
+    }
+    Some(ClaimedVolume { id, incarnation, size: has.max(size) })
+}
+
+/// Retires volumes whose mount is gone, once nothing holds them.
+pub(super) fn retire_dropped(kept: &mut Kept<'_>, changes: &mut Vec<Change>) -> Option<Lane> {
+    let slot = kept.claim.slot.clone();
+    let before = ClaimAct::Write(kept.claim.clone());
+    let mut steps = Vec::new();
+    let mut after = Vec::new();
+    for volume in kept.volumes.iter().filter(|volume| volume.need == VolumeNeed::Retire) {
+        let Some(view) = volume.view else { continue };
+        changes.push(wording::retired(&kept.claim.host, &slot, view, "its mount is gone"));
+        steps.push(step::retire_volume(&kept.claim.host, view));
+        kept.claim.volumes.remove(&volume.source);
+        after.push(ClaimAct::Loss { app: slot.app.clone() });
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    if kept.claim.volumes.is_empty() {
+        kept.claim.pool = None;
+    }
+    after.insert(0, ClaimAct::Write(kept.claim.clone()));
+    Some(Lane {
+        object: Object::Slot { slot },
+        claims_before: vec![before],
+        steps,
+        gate: Gate::Open,
+        claims_after: after,
+        on_failure: Vec::new(),
+        claims_on_failure: Vec::new(),
+    })
+}

@@ -1,0 +1,54 @@
+//! Which strategy brings out a new release, and why; or why the one that was asked for cannot.
+
+use crate::diff::GroupDiff;
+use crate::model::desired::Strategy;
+use crate::plan::Choice;
+use crate::report::Kind;
+use alloc::format;
+use alloc::string::String;
+
+/// Why a strategy cannot be followed, and the way out.
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    pub(super) why: String,
+    pub(super) hint: &'static str,
+}
+
+/// The strategy for the slots of a group.
+pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
+    let deploy = &group.group.deploy;
+    let slots = group.kept.len() + group.unknown;
+    let mounted = !group.group.mounts.is_empty();
+    let choice = |strategy, why: &str| {
+        let max_unavailable = match strategy {
+            Strategy::Immediate => slots,
+            Strategy::Rolling | Strategy::Canary | Strategy::Bluegreen => {
+                deploy.max_unavailable.of(slots)
+            }
+        };
+        Ok(Choice { strategy, why: why.into(), max_unavailable, slots })
+    };
+    match (deploy.strategy, mounted) {
+        (Some(strategy @ (Strategy::Canary | Strategy::Bluegreen)), true) => Err(Refusal {
+            kind: Kind::Refused,
+            why: format!(
+                "strategy {} needs an extra instance, and there is no extra volume for it",
+                strategy.as_str()
+            ),
+            hint: "set [deploy] strategy = \"rolling\"",
+        }),
+        (Some(Strategy::Bluegreen), false) => Err(Refusal {
+            kind: Kind::Blocked,
+            why: "strategy bluegreen is not built yet".into(),
+            hint: "set [deploy] strategy = \"canary\" or \"rolling\"",
+        }),
+        (Some(strategy @ (Strategy::Rolling | Strategy::Immediate | Strategy::Canary)), _) => {
+            choice(strategy, "the manifest asks for it")
+        }
+        (None, true) => choice(Strategy::Rolling, "the group has mounts"),
+        (None, false) if !group.group.has_services => {
+            choice(Strategy::Rolling, "the group has no services")
+        }
+        (None, false) => choice(Strategy::Canary, "the group has services and no mounts"),
+    }
+}

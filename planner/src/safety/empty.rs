@@ -1,0 +1,167 @@
+//! No app gets an empty volume in the very plan that detaches one with its data.
+
+use crate::Inputs;
+use crate::diff::instance::InstanceNeed;
+use crate::diff::volume::{VolumeNeed, has_data};
+use crate::diff::{Diff, GroupDiff};
+use crate::model::name::{AppName, GroupName, SourceName};
+use crate::model::object::Object;
+use crate::model::permit::Permit;
+use crate::report::{Kind, Report};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+
+type Volumes = BTreeSet<(GroupName, SourceName)>;
+
+/// Drops volume changes of apps that would lose data and start empty, unless it is allowed.
+pub(super) fn guard(inputs: &Inputs<'_>, diff: &mut Diff<'_>, report: &mut Report) {
+    if inputs.permits.has(Permit::Empty) {
+        return;
+    }
+    let losing = losing(diff);
+    let making = making(diff);
+    for (app, lost) in &losing {
+        if let Some(made) = making.get(app) {
+            refuse(diff, app, why_same(lost, made), report);
+            continue;
+        }
+        if inputs.desired.apps.contains_key(app) {
+            continue;
+        }
+        let twin = making.iter().find(|(other, made)| {
+            *made == lost
+                && !inputs.claims.apps.contains_key(*other)
+                && !losing.contains_key(*other)
+        });
+        if let Some((other, _)) = twin {
+            let why = (
+                format!(
+                    "app {app} goes with its data while {other} starts empty with the same volumes"
+                ),
+                format!(
+                    "if it was renamed, say moved = [\"{app}\"] in {other}; else --allow-empty"
+                ),
+            );
+            refuse(diff, app, why.clone(), report);
+            refuse(diff, other, why, report);
+        }
+    }
+}
+
+/// Volumes with data that would be detached, by app.
+fn losing(diff: &Diff<'_>) -> BTreeMap<AppName, Volumes> {
+    let mut losing: BTreeMap<AppName, Volumes> = BTreeMap::new();
+    for gone in &diff.gone {
+        let slot = &gone.claim.slot;
+        for at in gone.volumes.iter().filter(|at| has_data(at.view)) {
+            let volume = (slot.group.clone(), at.view.spec.source.clone());
+            losing.entry(slot.app.clone()).or_default().insert(volume);
+        }
+    }
+    for group in &diff.groups {
+        for volume in group.kept.iter().flat_map(|kept| &kept.volumes) {
+            if volume.need == VolumeNeed::Retire && volume.view.is_some_and(has_data) {
+                let volume = (group.group.name.clone(), volume.source.clone());
+                losing.entry(group.app.name.clone()).or_default().insert(volume);
+            }
+        }
+    }
+    losing
+}
+
+/// Volumes that would be made empty, by app. One whose mount says `fresh` was asked for.
+fn making(diff: &Diff<'_>) -> BTreeMap<AppName, Volumes> {
+    let mut making: BTreeMap<AppName, Volumes> = BTreeMap::new();
+    for group in &diff.groups {
+        let wanted = group.wanted.iter().flat_map(|wanted| &wanted.volumes);
+        let wanted = wanted
+            .filter(|volume| volume.back.is_none() && !volume.mount.fresh)
+            .map(|volume| volume.mount.source.clone());
+        let kept = group.kept.iter().flat_map(|kept| &kept.volumes);
+        let kept = kept
+            .filter(|volume| match volume.need {
+                VolumeNeed::Make { .. } => volume.mount.is_none_or(|mount| !mount.fresh),
+                VolumeNeed::Nothing
+                | VolumeNeed::Grow { .. }
+                | VolumeNeed::TakeBack { .. }
+                | VolumeNeed::Retire
+                | VolumeNeed::Stay
+                | VolumeNeed::Lost => false,
+            })
+            .map(|volume| volume.source.clone());
+        for source in wanted.chain(kept) {
+            let volume = (group.group.name.clone(), source);
+            making.entry(group.app.name.clone()).or_default().insert(volume);
+        }
+    }
+    making
+}
+
+/// The reason and the hint for an app that would lose and make volumes at once.
+fn why_same(lost: &Volumes, made: &Volumes) -> (String, String) {
+    let list = |volumes: &Volumes| {
+        let names: alloc::vec::Vec<_> =
+            volumes.iter().map(|(group, source)| format!("{group}/{source}")).collect();
+        names.join(", ")
+    };
+    if lost == made {
+        return (
+            format!(
+                "{} would start empty in another place while the one with data is put away",
+                list(made)
+            ),
+            "until volumes can move, scale up first and copy the data, or --allow-empty".into(),
+        );
+    }
+    let hint = match (lost.iter().find(|v| !made.contains(*v)), made.iter().next()) {
+        (Some((old_group, _)), Some((new_group, _))) if old_group != new_group => {
+            format!(
+                "if the group was renamed, say moved = [\"group:{old_group}={new_group}\"]; else --allow-empty"
+            )
+        }
+        (Some((_, old)), Some((_, new))) => {
+            format!(
+                "if the volume was renamed, say moved = [\"source:{old}={new}\"]; else --allow-empty"
+            )
+        }
+        (None | Some(_), None) | (None, Some(_)) => "allow it with --allow-empty".into(),
+    };
+    (
+        format!("{} would be put away with its data while {} starts empty", list(lost), list(made)),
+        hint,
+    )
+}
+
+fn refuse(diff: &mut Diff<'_>, app: &AppName, (why, hint): (String, String), report: &mut Report) {
+    diff.pending.insert(app.clone());
+    diff.gone.retain(|gone| gone.claim.slot.app != *app || gone.claim.volumes.is_empty());
+    for group in diff.groups.iter_mut().filter(|group| group.app.name == *app) {
+        hold(group);
+    }
+    report.say(Kind::Refused, Object::App { app: app.clone() }, why, &hint);
+}
+
+/// Leaves the volumes of the group as they are, and the instances that depend on them.
+fn hold(group: &mut GroupDiff<'_>) {
+    group.wanted.retain(|wanted| !wanted.makes_empty());
+    for kept in &mut group.kept {
+        let mut held = false;
+        for volume in &mut kept.volumes {
+            match volume.need {
+                VolumeNeed::Retire | VolumeNeed::Make { .. } => {
+                    volume.need = VolumeNeed::Stay;
+                    held = true;
+                }
+                VolumeNeed::Nothing
+                | VolumeNeed::Grow { .. }
+                | VolumeNeed::TakeBack { .. }
+                | VolumeNeed::Stay
+                | VolumeNeed::Lost => {}
+            }
+        }
+        if held {
+            kept.instance = InstanceNeed::Nothing;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The limit on loss: how many volumes an apply may retire or destroy within 24 hours, per app and
+//! over the fleet.
+
+use crate::Inputs;
+use crate::diff::Diff;
+use crate::diff::instance::InstanceNeed;
+use crate::diff::volume::VolumeNeed;
+use crate::model::name::AppName;
+use crate::model::object::Object;
+use crate::model::time::{Millis, Timestamp};
+use crate::recover::Ground;
+use crate::report::{Kind, Report};
+use alloc::collections::BTreeMap;
+use alloc::format;
+
+/// The span over which losses are counted.
+const DAY: Millis = Millis::from_days(1);
+
+/// Drops the removals of apps that would lose more than the policy allows.
+pub(super) fn guard(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    diff: &mut Diff<'_>,
+    report: &mut Report,
+) {
+    let now = ground.trusted.values().map(|host| host.reading.at).max().unwrap_or_default();
+    let mut volumes: BTreeMap<&AppName, usize> = BTreeMap::new();
+    for claim in ground.claims.values() {
+        *volumes.entry(&claim.slot.app).or_default() += claim.volumes.len();
+    }
+    let all: usize = volumes.values().sum();
+    let mut fleet = recent(inputs, now, None);
+    for (app, losses) in losses(diff) {
+        let of_app = recent(inputs, now, Some(&app)) + losses;
+        let allowed_app = allowed(inputs, volumes.get(&app).copied().unwrap_or(0));
+        let allowed_fleet = allowed(inputs, all);
+        let (what, count, limit) = if of_app > allowed_app {
+            ("the app", of_app, allowed_app)
+        } else if fleet + losses > allowed_fleet {
+            ("the fleet", fleet + losses, allowed_fleet)
+        } else {
+            fleet += losses;
+            continue;
+        };
+        let why = format!(
+            "{what} would lose {count} volumes within 24 hours, and max_loss allows {limit}; \
+             nothing of the app is removed"
+        );
+        let hint = "remove it in parts over some days, or raise max_loss in tiedown.toml";
+        report.say(Kind::Refused, Object::App { app: app.clone() }, why, hint);
+        refuse(diff, &app);
+    }
+}
+
+fn allowed(inputs: &Inputs<'_>, volumes: usize) -> usize {
+    let limit = inputs.policy.max_loss;
+    let share = volumes * limit.share_thousandths as usize / 1000;
+    share.max(limit.count as usize)
+}
+
+/// Losses within the last 24 hours.
+fn recent(inputs: &Inputs<'_>, now: Timestamp, app: Option<&AppName>) -> usize {
+    let losses = inputs.claims.losses.iter();
+    let of_app = losses.filter(|(lost, _)| app.is_none_or(|app| lost == app));
+    of_app.filter(|(_, at)| now.since(*at) < DAY).count()
+}
+
+/// How many volumes each app would lose.
+fn losses(diff: &Diff<'_>) -> BTreeMap<AppName, usize> {
+    let mut losses: BTreeMap<AppName, usize> = BTreeMap::new();
+    let mut add = |app: &AppName, count: usize| {
+        if count > 0 {
+            *losses.entry(app.clone()).or_default() += count;
+        }
+    };
+    for gone in &diff.gone {
+        add(&gone.claim.slot.app, gone.volumes.len());
+    }
+    for group in &diff.groups {
+        let kept = group.kept.iter().flat_map(|kept| &kept.volumes);
+        let dropped = kept.filter(|volume| volume.need == VolumeNeed::Retire).count();
+        let strays: usize = group.strays.iter().map(|stray| stray.volumes.len()).sum();
+        add(&group.app.name, dropped + strays);
+    }
+    for doomed in &diff.doomed {
+        add(&doomed.at.view.spec.slot.app, 1);
+    }
+    losses
+}
+
+fn refuse(diff: &mut Diff<'_>, app: &AppName) {
+    diff.pending.insert(app.clone());
+    diff.gone.retain(|gone| gone.claim.slot.app != *app || gone.volumes.is_empty());
+    diff.doomed.retain(|doomed| doomed.at.view.spec.slot.app != *app);
+    for group in diff.groups.iter_mut().filter(|group| group.app.name == *app) {
+        group.strays.retain(|stray| stray.volumes.is_empty());
+        for kept in &mut group.kept {
+            for volume in &mut kept.volumes {
+                if volume.need == VolumeNeed::Retire {
+                    volume.need = VolumeNeed::Stay;
+                    kept.instance = InstanceNeed::Nothing;
+                }
+            }
+        }
+    }
+}
