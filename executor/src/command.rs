@@ -112,7 +112,7 @@ impl Command {
             program,
             args: Vec::new(),
             input: None,
-            deadline: Duration::from_mins(1),
+            deadline: Duration::from_secs(60),
             overrun: Overrun::Kill,
         })
     }

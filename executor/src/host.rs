@@ -1,6 +1,9 @@
 //! The seam: what can be asked of a host and what it can be told. Today a host is this machine;
 //! later it is an agent somewhere else, behind the same trait.
 
+pub mod local;
+mod probe;
+
 use crate::ensure::Ensured;
 use async_trait::async_trait;
 use planner::model::health::Check;
@@ -38,8 +41,31 @@ pub trait Host: Send + Sync {
     /// Asks one check once, from the host, of an instance's own address.
     async fn ask(&self, address: Ipv4Addr, check: &Check) -> Answer;
 
+    /// Starts again what ran here before the machine went down, from what the host itself
+    /// remembers; never what a person or a plan stopped. Says what became of each.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`] if the host could not look.
+    async fn resume(&self) -> Result<Vec<Resumed>, StepError>;
+
+    /// Removes everything of the fleet from this host: its pool with all data in it, source
+    /// trees, networks. Refused while an instance is left, or where something foreign is.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`].
+    async fn purge(&self) -> Result<(), StepError>;
+
     /// The file that an instance's output goes to, if it has one here.
     fn log(&self, id: &InstanceId) -> Option<PathBuf>;
+}
+
+/// What became of one instance after a reboot.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Which.
+    pub instance: InstanceView,
+    /// What happened.
+    pub result: Result<Ensured, StepError>,
 }
 
 /// What a check answered.

@@ -1,5 +1,7 @@
 //! The runtime port: a host's instances.
 
+pub mod process;
+
 use crate::ensure::Ensured;
 use crate::storage::Attachment;
 use async_trait::async_trait;
@@ -48,7 +50,7 @@ pub trait Runtime: Send + Sync {
     /// [`RuntimeError::Held`] if a volume is in use; [`RuntimeError::PortTaken`]; else any.
     async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError>;
 
-    /// Stops an instance with its own signal and timeout, and removes its record. Its log stays.
+    /// Stops an instance with its own signal and timeout, and removes its record and its log.
     ///
     /// # Errors
     /// Any [`RuntimeError`].
@@ -69,6 +71,19 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Any [`RuntimeError`].
     async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
+
+    /// Digests of the source trees that instances here run. The host keeps these, and no others.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`]: then none may be removed.
+    async fn trees(&self) -> Result<BTreeSet<String>, RuntimeError>;
+
+    /// Removes what the host keeps for all instances together, such as a bridge. To be called
+    /// when there are none.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn clear(&self) -> Result<(), RuntimeError>;
 
     /// The file that an instance's output goes to.
     fn log(&self, id: &InstanceId) -> PathBuf;

@@ -2,6 +2,8 @@
 //!
 //! The host calls it one act at a time, under its lock.
 
+pub mod local;
+
 use crate::ensure::Ensured;
 use async_trait::async_trait;
 use planner::model::id::{MachineId, PoolId, VolumeId};
@@ -28,7 +30,7 @@ pub struct PoolMarks {
 }
 
 /// Everything in a pool, read at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Volumes with the fleet's mark.
     pub volumes: BTreeMap<VolumeId, VolumeView>,

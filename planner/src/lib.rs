@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod check;
 pub mod document;
+pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod render;

@@ -177,8 +177,8 @@ pub struct Mount {
     pub size: Size,
     /// What becomes of the volume at its end.
     pub keeping: Keeping,
-    /// A retired or foreign volume to take instead of making one.
-    pub adopt: Option<String>,
+    /// Whether a slot takes back its own retired volume that it would otherwise be refused.
+    pub adopt: bool,
     /// Whether a returning slot starts empty instead of being refused.
     pub fresh: bool,
 }

@@ -1,0 +1,119 @@
+//! One lane: what the catalog learns before, the steps, the gate, what the catalog learns after.
+
+use super::{ApplyError, Applying, Failure, Outcome};
+use crate::clock;
+use crate::event::Event;
+use crate::host::StepError;
+use crate::journal::StepEnd;
+use crate::steps::health;
+use planner::model::name::HostName;
+use planner::model::object::Object;
+use planner::plan::step::Step;
+use planner::plan::{Gate, Lane};
+
+impl Applying<'_> {
+    pub(super) async fn lane(&self, lane: &Lane) -> Result<Outcome, ApplyError> {
+        let mut outcome = Outcome::default();
+        self.world.catalog.act(&lane.claims_before, clock::now(), "")?;
+        for step in &lane.steps {
+            if self.stopping() {
+                outcome.stopped = true;
+                return Ok(outcome);
+            }
+            self.step(step, &lane.object, &mut outcome).await?;
+            if !outcome.failures.is_empty() {
+                self.unwind_lane(lane, &mut outcome).await?;
+                return Ok(outcome);
+            }
+        }
+        if let Err(why) = self.gate(lane).await? {
+            self.world.catalog.act(&lane.claims_on_failure, clock::now(), &why)?;
+            outcome.failures.push(Failure {
+                object: lane.object.clone(),
+                step: None,
+                why,
+                stale: false,
+            });
+            self.unwind_lane(lane, &mut outcome).await?;
+            return Ok(outcome);
+        }
+        self.world.catalog.act(&lane.claims_after, clock::now(), "")?;
+        Ok(outcome)
+    }
+
+    /// One step: intention, act, outcome. A failure is in `outcome`; an error is the journal's.
+    pub(super) async fn step(
+        &self,
+        step: &Step,
+        object: &Object,
+        outcome: &mut Outcome,
+    ) -> Result<(), ApplyError> {
+        let host = self.host(&step.host)?;
+        let _permit = self.permits.acquire().await;
+        (self.world.say)(Event::StepBegan { step: step.id.clone(), object: object.clone() });
+        self.world.journal.intend(self.run, step, clock::now())?;
+        let result = host.act(step).await;
+        let end = match &result {
+            Ok(ensured) => StepEnd::Done { ensured: *ensured },
+            Err(StepError::Stale { found }) => StepEnd::Stale { found: found.clone() },
+            Err(error @ StepError::Failed { .. }) => StepEnd::Failed { why: crate::chain(error) },
+        };
+        self.world.journal.outcome(self.run, step, &end)?;
+        match result {
+            Ok(ensured) => {
+                outcome.done.push((step.id.clone(), ensured));
+                (self.world.say)(Event::StepDone {
+                    step: step.id.clone(),
+                    object: object.clone(),
+                    ensured,
+                });
+            }
+            Err(error) => {
+                let stale = matches!(error, StepError::Stale { .. });
+                let failure = Failure {
+                    object: object.clone(),
+                    step: Some(step.id.clone()),
+                    why: crate::chain(&error),
+                    stale,
+                };
+                (self.world.say)(Event::StepFailed {
+                    step: step.id.clone(),
+                    object: object.clone(),
+                    why: failure.why.clone(),
+                    stale,
+                });
+                outcome.failures.push(failure);
+            }
+        }
+        Ok(())
+    }
+
+    async fn gate(&self, lane: &Lane) -> Result<Result<(), String>, ApplyError> {
+        let host = match &lane.gate {
+            Gate::Open => return Ok(Ok(())),
+            Gate::Healthy { host, .. } | Gate::StaysUp { host, .. } => self.host(host)?,
+        };
+        let say = |event| (self.world.say)(event);
+        let passed = health::wait(&lane.gate, host, &lane.object, &say).await;
+        let object = lane.object.clone();
+        (self.world.say)(match &passed {
+            Ok(()) => Event::GatePassed { object },
+            Err(why) => Event::GateFailed { object, why: why.clone() },
+        });
+        Ok(passed)
+    }
+
+    async fn unwind_lane(&self, lane: &Lane, outcome: &mut Outcome) -> Result<(), ApplyError> {
+        for step in &lane.on_failure {
+            self.step(step, &lane.object, outcome).await?;
+        }
+        Ok(())
+    }
+
+    fn host(&self, name: &HostName) -> Result<&dyn crate::host::Host, ApplyError> {
+        match self.world.hosts.get(name) {
+            Some(host) => Ok(&**host),
+            None => Err(ApplyError::NoHost { host: name.clone() }),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Looks at all hosts at once, and asks the checks of what runs on them. Changes nothing.
+
+use crate::host::{Answer, Host};
+use futures::future::join_all;
+use planner::model::health::Check;
+use planner::model::instance::Role;
+use planner::model::name::{AppName, GroupName, HostName};
+use planner::model::observed::{HostView, InstanceState, InstanceView, Observed};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a host may take to answer. A host that takes longer is unread.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Checks by app and group, as the manifests have them.
+pub type Checks = BTreeMap<(AppName, GroupName), Vec<Check>>;
+
+/// Looks at every host. Main instances that run are asked each of their group's checks once, so
+/// that a plan knows which slots are unhealthy; with no checks nothing is said of their health.
+pub async fn observe(hosts: &BTreeMap<HostName, Arc<dyn Host>>, checks: &Checks) -> Observed {
+    let views = hosts.iter().map(async |(name, host)| {
+        let view = tokio::time::timeout(PATIENCE, look(&**host, checks)).await;
+        let view = view.unwrap_or_else(|_| HostView::Unread {
+            why: format!("it did not answer within {} s", PATIENCE.as_secs()),
+            hint: "see whether the machine or its disks are stuck".to_owned(),
+        });
+        (name.clone(), view)
+    });
+    join_all(views).await.into_iter().collect()
+}
+
+async fn look(host: &dyn Host, checks: &Checks) -> HostView {
+    let mut view = host.observe().await;
+    if let HostView::Read(reading) = &mut view {
+        join_all(reading.instances.values_mut().map(|instance| ask(host, instance, checks))).await;
+    }
+    view
+}
+
+async fn ask(host: &dyn Host, instance: &mut InstanceView, checks: &Checks) {
+    let key = (instance.slot.app.clone(), instance.slot.group.clone());
+    let Some(checks) = checks.get(&key).filter(|checks| !checks.is_empty()) else { return };
+    if instance.role != Role::Main || instance.state != InstanceState::Running {
+        return;
+    }
+    let answers = checks.iter().map(|check| host.ask(instance.address, check));
+    let answers = join_all(answers).await;
+    instance.healthy = Some(answers.iter().all(|answer| *answer == Answer::Passing));
+}

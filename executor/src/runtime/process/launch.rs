@@ -1,0 +1,132 @@
+//! All that an instance is started with, as written to its directory. Plain data; what it means
+//! is in the stages that read it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What to start and how to keep it. Holds secrets (environment, files): its `Debug` shows none.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Launch {
+    /// The instance's id; also its host name inside.
+    pub instance: String,
+    /// Program and arguments; a bare program name is looked for in `env`'s `PATH`.
+    pub argv: Vec<String>,
+    /// The whole environment; `PATH` has a default.
+    pub env: BTreeMap<String, String>,
+    /// Working directory inside, usually `/app`.
+    pub directory: PathBuf,
+    /// Exported source tree, seen read-only at `/app`.
+    pub tree: Option<PathBuf>,
+    /// Volumes.
+    pub binds: Vec<Bind>,
+    /// One hold file per volume: locked by the whole process tree for as long as it lives.
+    pub holds: Vec<PathBuf>,
+    /// Files to write before the program starts.
+    pub files: Vec<GuestFile>,
+    /// Its network.
+    pub network: Network,
+    /// When to start it again after it ended by itself.
+    pub restart: Restart,
+    /// Signal number that asks the program to stop (15 is SIGTERM).
+    pub kill_signal: i32,
+    /// How long the program has after `kill_signal` before SIGKILL, in milliseconds.
+    pub kill_timeout_ms: u64,
+    /// Host paths that the instance must not see (our state directory).
+    pub hidden: Vec<PathBuf>,
+    /// Resource limits to enforce where the host can.
+    pub limits: Limits,
+}
+
+impl std::fmt::Debug for Launch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launch").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// One volume at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Where the data is on the host.
+    pub source: BindSource,
+    /// Absolute path inside; made if the host has no such directory.
+    pub destination: PathBuf,
+}
+
+/// The storage behind a [`Bind`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindSource {
+    /// A directory, bound as it is.
+    Directory(PathBuf),
+    /// An image of an ext4 file system, mounted in the instance's mount namespace only. Its
+    /// directory [`DATA`] is bound, so that a file system that failed to mount can never be
+    /// mistaken for an empty volume.
+    Image(PathBuf),
+}
+
+/// The directory at the root of a volume's file system that holds its data.
+pub const DATA: &str = "data";
+
+/// A file written before the program starts. Its content may be secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct GuestFile {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// Content.
+    pub bytes: Vec<u8>,
+    /// Permission bits, such as `0o600`.
+    pub mode: u32,
+}
+
+/// The network of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// A network namespace of its own, joined to a bridge (needs root).
+    Own {
+        /// The bridge, made when absent. At most 15 bytes, as all link names.
+        bridge: String,
+        /// The host's end of the veth pair.
+        link: String,
+        /// The instance's address.
+        address: IpAddr,
+        /// Length of the subnet's prefix in bits.
+        prefix: u8,
+        /// The bridge's address, the instance's default route.
+        gateway: IpAddr,
+    },
+    /// The host's network. The declared ports must be free on the address at the start.
+    Shared {
+        /// The address it is told to listen on.
+        address: IpAddr,
+        /// TCP ports it will listen on.
+        ports: Vec<u16>,
+    },
+}
+
+/// When a program that ended by itself is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restart {
+    /// Whatever its status was.
+    Always,
+    /// After a status other than 0, at most so many times in a row (60 s up starts a new row).
+    OnFailure {
+        /// How many times.
+        retries: u32,
+    },
+    /// Not at all.
+    Never,
+}
+
+/// What the instance was promised. Enforced with cgroup v2 where the host lets us, else only said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processors in thousandths of one.
+    pub cpu_millis: Option<u64>,
+}

@@ -1,0 +1,3 @@
+//! What waits for an instance after its steps: gates.
+
+pub mod health;

@@ -1,0 +1,160 @@
+//! Gates: waits until an instance is healthy, or says why it will not be. Decides nothing about
+//! what follows.
+
+use crate::event::Event;
+use crate::host::{Answer, Host};
+use planner::model::health::Check;
+use planner::model::id::InstanceId;
+use planner::model::object::Object;
+use planner::model::observed::{InstanceState, InstanceView};
+use planner::model::time::Millis;
+use planner::plan::Gate;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a gate looks. Shorter than any check's interval: the first answer is worth having.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// An instance that its supervisor had to start again so often is not coming up. Fly's smoke
+/// check gives up on repeated restarts too.
+const RESTARTS_MAX: u32 = 3;
+/// How long past its span a gate without checks waits for an instance that was restarted.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for the gate. `say` hears what it waits for, each time that changes.
+///
+/// # Errors
+/// What was seen, in words, when the gate is not passed.
+pub async fn wait(
+    gate: &Gate,
+    host: &dyn Host,
+    object: &Object,
+    say: &(dyn Fn(Event) + Sync),
+) -> Result<(), String> {
+    match gate {
+        Gate::Open => Ok(()),
+        Gate::Healthy { instance, address, checks, within, .. } => {
+            let mut watch =
+                Watch { host, instance, object, say, said: String::new(), restarts: None };
+            watch.healthy(*address, checks, *within).await
+        }
+        Gate::StaysUp { instance, span, .. } => {
+            let mut watch =
+                Watch { host, instance, object, say, said: String::new(), restarts: None };
+            watch.stays_up(*span).await
+        }
+    }
+}
+
+struct Watch<'a> {
+    host: &'a dyn Host,
+    instance: &'a InstanceId,
+    object: &'a Object,
+    say: &'a (dyn Fn(Event) + Sync),
+    said: String,
+    restarts: Option<u32>,
+}
+
+/// What the state of an instance means for a gate.
+enum Life {
+    Up,
+    Ending,
+    Finished,
+}
+
+impl Watch<'_> {
+    async fn healthy(
+        &mut self,
+        address: Ipv4Addr,
+        checks: &[Check],
+        within: Millis,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_millis(within.0);
+        loop {
+            let waits_for = match self.life().await? {
+                Life::Finished => return Ok(()),
+                Life::Ending => "the process to be started again".to_owned(),
+                Life::Up => match self.first_failing(address, checks).await {
+                    None => return Ok(()),
+                    Some(failing) => failing,
+                },
+            };
+            if Instant::now() >= deadline {
+                return Err(format!("not healthy within {within}: {waits_for}"));
+            }
+            self.tell(waits_for);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn stays_up(&mut self, span: Millis) -> Result<(), String> {
+        let span_time = Duration::from_millis(span.0);
+        let deadline = Instant::now() + span_time + PATIENCE;
+        let mut up_since = Instant::now();
+        let mut restarts = None;
+        loop {
+            let view = self.view().await?;
+            match self.judge(&view)? {
+                Life::Finished => return Ok(()),
+                Life::Ending => up_since = Instant::now(),
+                Life::Up => {}
+            }
+            if restarts.replace(view.restarts).is_some_and(|before| before != view.restarts) {
+                up_since = Instant::now();
+            }
+            if up_since.elapsed() >= span_time {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("did not stay up for {span}"));
+            }
+            self.tell(format!("it to stay up for {span}"));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn life(&mut self) -> Result<Life, String> {
+        let view = self.view().await?;
+        self.judge(&view)
+    }
+
+    async fn view(&self) -> Result<InstanceView, String> {
+        match self.host.instance(self.instance).await {
+            Ok(Some(view)) => Ok(view),
+            Ok(None) => Err("the instance is gone".to_owned()),
+            Err(error) => Err(crate::chain(&error)),
+        }
+    }
+
+    fn judge(&mut self, view: &InstanceView) -> Result<Life, String> {
+        let first = *self.restarts.get_or_insert(view.restarts);
+        let restarted = view.restarts.saturating_sub(first);
+        if restarted >= RESTARTS_MAX {
+            return Err(format!("the process ended {restarted} times"));
+        }
+        match &view.state {
+            InstanceState::Running => Ok(Life::Up),
+            InstanceState::Restarting => Ok(Life::Ending),
+            InstanceState::Finished => Ok(Life::Finished),
+            InstanceState::Failed { why } | InstanceState::Died { why } => Err(why.clone()),
+            InstanceState::Stopped => Err("the instance was stopped".to_owned()),
+        }
+    }
+
+    async fn first_failing(&self, address: Ipv4Addr, checks: &[Check]) -> Option<String> {
+        for check in checks {
+            match self.host.ask(address, check).await {
+                Answer::Passing => {}
+                Answer::Failing { seen } => return Some(format!("check {}: {seen}", check.name)),
+            }
+        }
+        None
+    }
+
+    fn tell(&mut self, seen: String) {
+        if self.said != seen {
+            (self.say)(Event::GateWaits { object: self.object.clone(), seen: seen.clone() });
+            self.said = seen;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A volume as an ext4 file system in a sparse file: the file's length is the cap. Made once,
+//! grown in place, mounted or not.
+
+use super::hold::Idle;
+use super::io;
+use crate::command::{Command, CommandError, Output, Overrun};
+use crate::durable;
+use crate::names::{DATA, VolumeDir};
+use crate::storage::StorageError;
+use planner::model::size::Size;
+use rustix::mount::{MountFlags, UnmountFlags};
+use std::ffi::CStr;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// Checking and growing a large file system reads all of its tables.
+const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Linux's number of the right to resize a mounted ext4, capabilities(7).
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// Makes an empty file of that length in place of what an interrupted making left, and a file
+/// system in it. The caller has made sure that the volume was never formatted or attached.
+pub(super) async fn make(dir: &VolumeDir, size: Size) -> Result<(), StorageError> {
+    remove(dir)?;
+    let image = dir.image();
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&image)
+        .map_err(io("making", &image))?;
+    file.set_len(size.bytes()).map_err(io("sizing", &image))?;
+    format(dir).await?;
+    file.sync_all().map_err(io("syncing", &image))?;
+    durable::sync_dir(dir.path()).map_err(io("syncing", dir.path()))
+}
+
+/// Makes a file system, if the file holds nothing at all.
+async fn format(dir: &VolumeDir) -> Result<(), StorageError> {
+    let image = dir.image();
+    let metadata = fs::symlink_metadata(&image).map_err(io("looking at", &image))?;
+    if metadata.blocks() != 0 {
+        return Err(StorageError::Conflict {
+            what: image.display().to_string(),
+            found: format!("holds {} blocks of data and is not formatted over", metadata.blocks()),
+        });
+    }
+    let seed = dir.seed();
+    let data = seed.join(DATA);
+    for (path, mode) in [(&seed, 0o700), (&data, 0o755)] {
+        DirBuilder::new().mode(mode).create(path).map_err(io("making", path))?;
+    }
+    // Tables are written when they are first used; what the file does not hold stays a hole.
+    let command = program("mkfs.ext4")?
+        .args(["-q", "-F", "-m", "0", "-E"])
+        .arg("lazy_itable_init=1,lazy_journal_init=1,nodiscard")
+        .arg("-d")
+        .arg(&seed)
+        .arg(&image);
+    run("making a file system", &image, command).await?;
+    fs::remove_dir_all(&seed).map_err(io("removing", &seed))
+}
+
+/// Grows the file and the file system in it to `to`, or to what an interrupted growth had
+/// begun if that is more; says to what. `idle`: nobody uses it; else it is grown while mounted.
+pub(super) async fn grow(
+    dir: &VolumeDir,
+    to: Size,
+    idle: Option<Idle>,
+) -> Result<Size, StorageError> {
+    let image = dir.image();
+    let device = match &idle {
+        Some(_) => None,
+        None => Some(mounted_device(&image).await?),
+    };
+    let file = OpenOptions::new().write(true).open(&image).map_err(io("opening", &image))?;
+    let length = file.metadata().map_err(io("looking at", &image))?.len();
+    let to = to.max(Size::from_bytes(length));
+    if to.bytes() > length {
+        file.set_len(to.bytes()).map_err(io("sizing", &image))?;
+    }
+    match device {
+        Some(device) => grow_mounted(dir, &device).await?,
+        None => grow_idle(&image).await?,
+    }
+    file.sync_all().map_err(io("syncing", &image))?;
+    drop(idle);
+    Ok(to)
+}
+
+/// The loop device of an image that is in use, if a mounted file system may be grown here.
+async fn mounted_device(image: &Path) -> Result<String, StorageError> {
+    let Some(device) = loop_device(image).await? else {
+        return Err(StorageError::Held {
+            what: image.display().to_string(),
+            holder: "somebody who has not mounted it".to_owned(),
+        });
+    };
+    if !has_capability(CAP_SYS_RESOURCE) {
+        return Err(StorageError::Missing {
+            what: "the right to grow a mounted file system (CAP_SYS_RESOURCE)".to_owned(),
+            hint: "stop the instance that uses the volume, or run where root has all rights"
+                .to_owned(),
+        });
+    }
+    Ok(device)
+}
+
+async fn grow_idle(image: &Path) -> Result<(), StorageError> {
+    let check = program("e2fsck")?.args(["-p", "-f"]).arg(image);
+    match check.deadline(DEADLINE, Overrun::Leave).output().await {
+        // 1: it found mistakes and corrected them, e2fsck(8).
+        Ok(_) | Err(CommandError::Failed { status: Some(1), .. }) => {}
+        Err(source) => {
+            let act = format!("checking the file system {}", image.display());
+            return Err(StorageError::Command { act, source });
+        }
+    }
+    let command = program("resize2fs")?.arg(image);
+    run("growing the file system", image, command).await.map(drop)
+}
+
+/// Grows a mounted file system. It is mounted in the instance's namespace only, where resize2fs
+/// cannot see it, so it is mounted here too for a moment: the same file system, not a second one.
+async fn grow_mounted(dir: &VolumeDir, device: &str) -> Result<(), StorageError> {
+    let command = program("losetup")?.args(["--set-capacity", device]);
+    run("telling a loop device its new size", Path::new(device), command).await?;
+    let place = dir.growing();
+    unmount(&place)?;
+    durable::make_dir(&place).map_err(io("making", &place))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount(device, &place, "ext4", flags, None::<&CStr>)
+        .map_err(|error| io("mounting", &place)(error.into()))?;
+    let command = program("resize2fs")?.arg(device);
+    let grown = run("growing the mounted file system", Path::new(device), command).await;
+    unmount(&place)?;
+    fs::remove_dir(&place).map_err(io("removing", &place))?;
+    grown.map(drop)
+}
+
+/// Unmounts what an interrupted growth left mounted.
+pub(super) fn unmount_growing(dir: &VolumeDir) -> Result<(), StorageError> {
+    unmount(&dir.growing())
+}
+
+/// Unmounts what a growth mounted, now or before it was interrupted. Not mounted is fine.
+fn unmount(place: &Path) -> Result<(), StorageError> {
+    match rustix::mount::unmount(place, UnmountFlags::NOFOLLOW) {
+        // EINVAL: no mount point; EPERM: not even root, so never mounted by us. umount(2).
+        Ok(())
+        | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT | rustix::io::Errno::PERM) => {
+            Ok(())
+        }
+        Err(error) => Err(io("unmounting", place)(error.into())),
+    }
+}
+
+/// Removes the image and all that making or growing it left beside it.
+pub(super) fn remove(dir: &VolumeDir) -> Result<(), StorageError> {
+    unmount_growing(dir)?;
+    for path in [dir.seed(), dir.growing()] {
+        super::directory::remove_tree(&path)?;
+    }
+    let image = dir.image();
+    match fs::remove_file(&image) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("removing", &image)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// How long the file is and how much of it is written; nothing if there is none.
+pub(super) fn measure(dir: &VolumeDir) -> Result<Option<(Size, Size)>, StorageError> {
+    let image = dir.image();
+    match fs::symlink_metadata(&image) {
+        Ok(metadata) if metadata.is_file() => {
+            let written = Size::from_bytes(metadata.blocks().saturating_mul(512));
+            Ok(Some((Size::from_bytes(metadata.len()), written)))
+        }
+        Ok(_) => Err(StorageError::Unreadable {
+            what: image.display().to_string(),
+            why: "it is not a plain file".to_owned(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("looking at", &image)(error)),
+    }
+}
+
+/// The loop device that has this very file behind it, if one has.
+pub(super) async fn loop_device(image: &Path) -> Result<Option<String>, StorageError> {
+    let command =
+        program("losetup")?.args(["--noheadings", "--output", "NAME", "--associated"]).arg(image);
+    let output = run("looking for a loop device of", image, command).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.split_whitespace().next().map(str::to_owned))
+}
+
+fn program(name: &str) -> Result<Command, StorageError> {
+    let package = if name == "losetup" { "mount" } else { "e2fsprogs" };
+    Command::named(name).map_err(|_| StorageError::Missing {
+        what: format!("the program {name}"),
+        hint: format!("on Debian: apt-get install {package}"),
+    })
+}
+
+async fn run(act: &str, object: &Path, command: Command) -> Result<Output, StorageError> {
+    let act = format!("{act} {}", object.display());
+    let command = command.deadline(DEADLINE, Overrun::Leave);
+    command.output().await.map_err(|source| StorageError::Command { act, source })
+}
+
+/// Whether this process has a capability, as `/proc/self/status` says.
+fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> number & 1 == 1)
+}

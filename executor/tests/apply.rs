@@ -1,0 +1,8 @@
+//! The apply loop on hosts and a catalog in memory: order, failures, and a cut at every boundary.
+
+#[path = "apply/bed.rs"]
+mod bed;
+#[path = "apply/boundaries.rs"]
+mod boundaries;
+#[path = "apply/failures.rs"]
+mod failures;

@@ -1,0 +1,152 @@
+//! `[processes]`: commands by process group, and which groups there are.
+
+use crate::manifest::argv;
+use crate::manifest::code::Code;
+use crate::manifest::fields::{Fields, Texts, show};
+use crate::manifest::go;
+use crate::manifest::keys;
+use crate::manifest::name;
+use crate::manifest::node::Shape;
+use crate::manifest::place::At;
+use crate::manifest::problem::Problems;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Commands by group.
+pub type Processes = At<BTreeMap<String, At<String>>>;
+
+/// The group of an app that names none.
+pub const APP: &str = "app";
+
+pub(crate) fn read(problems: &mut Problems, root: &Fields<'_>) -> Option<Processes> {
+    let entry = root.entry("processes")?;
+    let patched = root.exact("processes").is_some();
+    let Shape::Array(elements) = entry.node.shape else {
+        return root.text_map(problems, "processes");
+    };
+    if !patched {
+        return root.text_map(problems, "processes");
+    }
+    let mut map = BTreeMap::new();
+    for element in elements.iter(entry.node.span) {
+        if element.table().is_none() {
+            let message = format!("an entry of `processes` is {} and is ignored", element.kind());
+            problems.add(Code::IgnoredValue, element.span, message);
+            continue;
+        }
+        let Some(fields) = Fields::of(problems, element, "processes", &keys::PROCESS) else {
+            continue;
+        };
+        let Some(name) = fields.exact("name") else {
+            let message = "an entry of `processes` without a `name` is ignored";
+            problems.add(Code::IgnoredValue, element.span, message);
+            continue;
+        };
+        let command = match fields.exact("command") {
+            Some(command) => At::new(go::text(command.node), command.node.span),
+            None => At::new(String::new(), name.node.span),
+        };
+        map.insert(go::text(name.node), command);
+    }
+    (!map.is_empty()).then(|| At::new(map, entry.node.span))
+}
+
+/// The process groups of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupNames {
+    /// All of them, sorted; never empty.
+    pub names: Vec<String>,
+    /// The one that sections without `processes` are for.
+    pub default: String,
+    /// Whether `[processes]` names them; else there is only `app`.
+    pub declared: bool,
+}
+
+impl GroupNames {
+    /// `app` alone without `[processes]`; else its keys, of which `app` or the first is the default.
+    #[must_use]
+    pub fn of(processes: Option<&Processes>) -> Self {
+        let names: Vec<String> =
+            processes.map(|at| at.value.keys().cloned().collect()).unwrap_or_default();
+        let default = match names.first() {
+            Some(first) if !names.iter().any(|name| name == APP) => first.clone(),
+            _ => APP.to_string(),
+        };
+        if names.is_empty() {
+            return Self { names: alloc::vec![default.clone()], default, declared: false };
+        }
+        Self { names, default, declared: true }
+    }
+
+    /// Whether a section with these `processes` is for a group. None listed means the default
+    /// group, and so does an empty name in the list.
+    #[must_use]
+    pub fn matches(&self, group: &str, listed: &[At<String>]) -> bool {
+        let default = group == self.default;
+        if listed.is_empty() {
+            return default;
+        }
+        listed.iter().any(|name| name.value == group || (name.value.is_empty() && default))
+    }
+
+    /// The listed names that are no groups.
+    pub(crate) fn unknown<'a>(
+        &'a self,
+        listed: &'a [At<String>],
+    ) -> impl Iterator<Item = &'a At<String>> {
+        listed.iter().filter(|name| !name.value.is_empty() && !self.names.contains(&name.value))
+    }
+
+    /// What to say about a name that is no group.
+    pub(crate) fn hint(&self, name: &str) -> String {
+        let near = super::super::nearest::nearest(name, self.names.iter().map(String::as_str));
+        match near {
+            Some(near) => format!("did you mean \"{}\"?", show(near)),
+            None if self.declared => {
+                let names: Vec<String> = self.names.iter().take(8).map(|n| show(n)).collect();
+                format!("the groups are {}", names.join(", "))
+            }
+            None => "there is no [processes], so the only group is \"app\"".to_string(),
+        }
+    }
+
+    /// Warns of names that are no groups, in a section where flyctl does not look.
+    pub(crate) fn warn_unknown(
+        &self,
+        problems: &mut Problems,
+        section: &str,
+        listed: Option<&At<Texts>>,
+        effect: &str,
+    ) {
+        for name in self.unknown(crate::manifest::written::texts(listed)) {
+            let message = format!(
+                "`{section}` names the process group \"{}\", which does not exist",
+                show(&name.value)
+            );
+            problems
+                .add(Code::UnknownGroup, name.span, message)
+                .label(effect.to_string())
+                .hint(self.hint(&name.value));
+        }
+    }
+}
+
+/// The rules of `[processes]`.
+pub(crate) fn check(problems: &mut Problems, processes: &Processes) {
+    for (group, command) in &processes.value {
+        if !name::is_group(group) {
+            let message = format!("\"{}\" cannot be the name of a process group", show(group));
+            problems
+                .add(Code::BadGroupName, command.span, message)
+                .label("of this group")
+                .hint(name::GROUP);
+        }
+        if let Err(error) = argv::split(&command.value) {
+            let message =
+                format!("the command of `processes.{}` cannot be split: {error}", show(group));
+            problems.add(Code::BadCommand, command.span, message);
+        }
+    }
+}

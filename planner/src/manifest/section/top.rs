@@ -1,0 +1,79 @@
+//! The keys at the top of a manifest, and how sections that have several names are found.
+
+use crate::manifest::Written;
+use crate::manifest::code::Code;
+use crate::manifest::fields::{Fields, Reader, show, wrong_type};
+use crate::manifest::name;
+use crate::manifest::node::{Node, Shape};
+use crate::manifest::place::At;
+use crate::manifest::problem::Problems;
+use crate::manifest::written::given;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The tables of a section that flyctl gathers from several names, and that is made anew in lower
+/// case even where it does not stand: in another case it is lost.
+pub(crate) fn patched_rows<'a>(
+    problems: &mut Problems,
+    root: &Fields<'a>,
+    names: &[&str],
+) -> Vec<Node<'a>> {
+    let mut rows = Vec::new();
+    // The last name is the one of the field, which alone is found in another case.
+    let field = names.last().copied().unwrap_or_default();
+    for name in names {
+        let Some(entry) = root.entry(name) else { continue };
+        if entry.key == *name {
+            rows.extend(root.rows(problems, name, true));
+        } else if *name == field && !matches!(entry.node.shape, Shape::Array(_)) {
+            let draft =
+                wrong_type(problems, Reader::Flyctl, entry.node, name, "an array of tables");
+            draft.hint(format!("write it in lower case: [[{field}]]"));
+        } else {
+            let message = format!("`{}` is dropped by flyctl", show(entry.key));
+            problems
+                .add(Code::IgnoredSection, entry.key_span, message)
+                .label("not read")
+                .hint(format!("write it in lower case: [[{field}]]"));
+        }
+    }
+    rows
+}
+
+/// The rules of the top.
+pub(crate) fn check(problems: &mut Problems, written: &Written) {
+    app(problems, given(written.app.as_ref()), written);
+    if let Some(region) = given(written.primary_region.as_ref())
+        && !name::is_region(&region.value)
+    {
+        let message = format!("\"{}\" cannot be a region", show(&region.value));
+        problems.add(Code::BadRegion, region.span, message).hint(name::REGION);
+    }
+    if let Some(command) = given(written.console_command.as_ref())
+        && let Err(error) = crate::manifest::argv::split(&command.value)
+    {
+        let message = format!("`console_command` cannot be split: {error}");
+        problems.add(Code::BadCommand, command.span, message);
+    }
+}
+
+fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {
+    let Some(app) = app else {
+        let span = written.app.as_ref().map(|at| at.span).unwrap_or_default();
+        problems
+            .add(Code::AppMissing, span, "the manifest names no app")
+            .hint("write app = \"name\" at the top, before the first section");
+        return;
+    };
+    if app.value.contains("${") {
+        let message = format!("`app` is \"{}\": nothing replaces variables here", show(&app.value));
+        problems
+            .add(Code::UnresolvedVariable, app.span, message)
+            .label("taken as it stands")
+            .hint("write the name itself; one manifest for each app");
+    } else if !name::is_app(&app.value) {
+        let message = format!("\"{}\" cannot be the name of an app", show(&app.value));
+        problems.add(Code::BadAppName, app.span, message).hint(name::APP);
+    }
+}

@@ -1,0 +1,202 @@
+//! From bytes to TOML: what is no text, no TOML, or TOML that flyctl does not read.
+
+use super::code::{Code, Flyctl};
+use super::fields::show;
+use super::node::{Node, Shape, entries};
+use super::place::{Lines, Span, floor};
+use super::problem::Problems;
+use alloc::format;
+use alloc::string::{String, ToString};
+use toml_edit::{Document, RawString, TableLike};
+
+/// The most bytes that a manifest may have.
+pub const LARGEST: usize = 1 << 20;
+
+/// The text of a manifest, or problems.
+pub(crate) fn decode<'a>(problems: &mut Problems, bytes: &'a [u8]) -> Option<&'a str> {
+    let place = |start: usize, end: usize| Span { start, end };
+    if bytes.len() > LARGEST {
+        let message = format!("the manifest has {} bytes; at most {LARGEST} are read", bytes.len());
+        problems.add(Code::TooLarge, Span::default(), message);
+        return None;
+    }
+    let text = match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let message = format!("byte {at} is not UTF-8 text: 0x{:02x}", bytes[at]);
+            problems
+                .add(Code::NotUtf8, place(at, at), message)
+                .hint("save the file as UTF-8 without a byte order mark");
+            return None;
+        }
+    };
+    if text.starts_with('\u{feff}') {
+        problems
+            .add(Code::ByteOrderMark, place(0, 3), "the manifest begins with a byte order mark")
+            .label("flyctl stops here")
+            .hint("save the file as UTF-8 without a byte order mark");
+        return None;
+    }
+    if let Some(at) = text.find('\0') {
+        problems.add(Code::NulByte, place(at, at + 1), "there is a NUL byte in the manifest");
+        return None;
+    }
+    Some(text)
+}
+
+/// The TOML of a text, or a problem.
+pub(crate) fn parse<'a>(problems: &mut Problems, text: &'a str) -> Option<Document<&'a str>> {
+    match Document::parse(text) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            let span = error.span().map_or_else(Span::default, |range| tidy(text, range.into()));
+            if error.message().contains("recursion limit") {
+                problems
+                    .add(Code::TooDeep, span, "values are nested more than 80 levels deep")
+                    .hint("no key of fly.toml goes deeper than 6");
+                return None;
+            }
+            let line = Lines::new(text);
+            let (number, _) = line.position(span.start);
+            let message = format!("this is not TOML: {}", sentence(error.message()));
+            let draft = problems.add(Code::Syntax, span, message);
+            if let Some(hint) = hint(line.text(number), error.message()) {
+                draft.hint(hint);
+            }
+            None
+        }
+    }
+}
+
+/// A place that begins in the text: what is missing at the end is shown at the last character.
+fn tidy(text: &str, span: Span) -> Span {
+    let end = text.trim_end().len();
+    let start = floor(text, span.start.min(end));
+    Span { start, end: span.end.clamp(start, text.len().max(start)) }
+}
+
+/// The parser's words without what repeats.
+fn sentence(message: &str) -> String {
+    message.replace('\n', "; ")
+}
+
+fn hint(line: &str, message: &str) -> Option<String> {
+    let line = line.trim();
+    let value = line.split_once('=').map(|(_, value)| value.trim());
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)) {
+        return Some("a merge left its marks: resolve the conflict and take them out".to_string());
+    }
+    if line.contains(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']) {
+        return Some("write straight quotes: \" or '".to_string());
+    }
+    if message.contains("duplicate key") {
+        return Some("it was given before: keep one of the two".to_string());
+    }
+    if let Some(value) = value
+        && value.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !value.contains(['"', '\'', '[', '{'])
+        && message.contains("quoted")
+    {
+        return Some(format!("put it in quotes: \"{}\"", show(value)));
+    }
+    if let Some((key, rest)) = line.split_once(':')
+        && !line.contains('=')
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    {
+        return Some(format!("TOML is written with =: {key} = {}", show(rest.trim())));
+    }
+    None
+}
+
+/// Looks at every value for what TOML allows and flyctl does not.
+pub(crate) fn lint(problems: &mut Problems, source: &str, document: &Document<&str>) {
+    let root = Node::of_table(document.as_table());
+    let Some(table) = root.table() else { return };
+    for entry in entries(table, root.span) {
+        // Whatever stands in [env] becomes text, also a number that is none.
+        value(problems, source, entry.node, entry.key != "env");
+        escapes(problems, source, entry.key_span, entry.key);
+    }
+}
+
+fn value(problems: &mut Problems, source: &str, node: Node<'_>, finite: bool) {
+    match node.shape {
+        Shape::Text(text) => escapes(problems, source, node.span, text),
+        Shape::Integer(_) | Shape::Bool(_) => {}
+        Shape::Float(number) => {
+            if finite && !number.is_finite() {
+                let message = "nan and inf are not numbers of a manifest";
+                problems.add(Code::NotFinite, node.span, message);
+            }
+        }
+        Shape::Date(date) => {
+            if date.time.is_some_and(|time| time.second.is_none()) {
+                newer(problems, node.span, "a time without seconds");
+            }
+        }
+        Shape::Array(elements) => {
+            for element in elements.iter(node.span) {
+                value(problems, source, element, finite);
+            }
+        }
+        Shape::Table(table) => {
+            if let Some(span) = loose(source, node, table) {
+                newer(problems, span, "a line end or a last comma in an inline table");
+            }
+            for entry in entries(table, node.span) {
+                escapes(problems, source, entry.key_span, entry.key);
+                value(problems, source, entry.node, finite);
+            }
+        }
+    }
+}
+
+fn newer(problems: &mut Problems, span: Span, what: &str) {
+    problems
+        .add(Code::Toml11, span, format!("{what} is TOML 1.1, which flyctl does not read"))
+        .hint("write it as TOML 1.0 allows");
+}
+
+/// `\e` and `\xHH` are new in TOML 1.1; a NUL cannot be in any argument, path or variable.
+fn escapes(problems: &mut Problems, source: &str, span: Span, text: &str) {
+    if text.contains('\0') {
+        problems
+            .add(Code::NulByte, span, "there is a NUL in this text")
+            .flyctl(Flyctl::Silent)
+            .hint("no argument, path or variable can have one");
+    }
+    let Some(raw) = source.get(span.start..span.end) else { return };
+    if !raw.starts_with('"') || !raw.contains('\\') {
+        return;
+    }
+    let mut letters = raw.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\\' && matches!(letters.next(), Some('e' | 'x')) {
+            newer(problems, span, "the escape \\e or \\x");
+            return;
+        }
+    }
+}
+
+/// Where an inline table goes over several lines or ends in a comma.
+fn loose(source: &str, node: Node<'_>, table: &dyn TableLike) -> Option<Span> {
+    let raw = source.get(node.span.start..node.span.end)?;
+    if !raw.starts_with('{') {
+        return None;
+    }
+    let inner = raw.trim_end_matches('}').trim_end();
+    let comma = inner.ends_with(',');
+    let lines = |text: Option<&RawString>| {
+        let range = text.and_then(RawString::span);
+        range.and_then(|range| source.get(range)).is_some_and(|text| text.contains('\n'))
+    };
+    let broken = table.iter().any(|(key, item)| {
+        let key = table.key(key).map(toml_edit::Key::leaf_decor);
+        let value = item.as_value().map(toml_edit::Value::decor);
+        [key, value].into_iter().flatten().any(|d| lines(d.prefix()) || lines(d.suffix()))
+    });
+    // After the last value only spaces may come before the brace.
+    let tail = raw.len() - 1 > inner.len() && raw[inner.len()..].contains('\n');
+    (comma || broken || tail).then_some(node.span)
+}
