@@ -135,7 +135,7 @@ fn choose<'a>(
     let given = scope.inputs.claims.incarnations.get(&key).copied();
     let incarnation = volume::next_incarnation(given, ground, slot, &mount.source);
     let new = WantedVolume { mount, back: None, incarnation };
-    if let Some(name) = &mount.adopt {
+    if let Some(name) = mount.adopt.as_deref().filter(|name| !is_done(scope, slot, name)) {
         return adopted(scope, mount, name);
     }
     if mount.fresh || lost || scope.inputs.permits.has(Permit::Empty) {
@@ -182,6 +182,17 @@ fn returning(ground: &Ground<'_>, mount: &Mount, at: At<'_, VolumeView>) -> No {
         mount.source, spec.id
     );
     (Kind::Refused, why, hint)
+}
+
+/// Whether a line that names a volume has nothing to say about this slot: the volume is taken
+/// already, or it is another slot's of the same group.
+fn is_done(scope: &Scope<'_, '_>, slot: &SlotId, name: &str) -> bool {
+    let found = scope.ground.seen.volumes.iter().find(|at| at.view.spec.id.as_str() == name);
+    found.is_some_and(|at| {
+        let marked = &at.view.spec.slot;
+        let same_group = marked.app == slot.app && marked.group == slot.group;
+        at.view.state == VolumeState::Attached || (same_group && marked != slot)
+    })
 }
 
 fn adopted<'a>(

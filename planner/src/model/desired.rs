@@ -177,8 +177,8 @@ pub struct Mount {
     pub size: Size,
     /// What becomes of the volume at its end.
     pub keeping: Keeping,
-    /// Whether a slot takes back its own retired volume that it would otherwise be refused.
-    pub adopt: bool,
+    /// The retired volume that a slot takes instead of an empty one, by id.
+    pub adopt: Option<String>,
     /// Whether a returning slot starts empty instead of being refused.
     pub fresh: bool,
 }

@@ -36,9 +36,12 @@ impl Subnet {
     /// A network and the length of its prefix, 8 to 30 bits; host bits are cleared.
     #[must_use]
     pub fn new(network: Ipv4Addr, prefix: u8) -> Option<Self> {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        if !(8..=30).contains(&prefix) {
+            return None;
+        }
+        let mask = u32::MAX << (32 - u32::from(prefix));
         let network = Ipv4Addr::from(u32::from(network) & mask);
-        (8..=30).contains(&prefix).then_some(Self { network, prefix })
+        Some(Self { network, prefix })
     }
 
     /// Bits of the prefix.

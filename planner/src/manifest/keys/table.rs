@@ -434,7 +434,7 @@ pub const TIEDOWN_VOLUME: Section = Section {
         key("retention", TiedownOnly, "how long it is kept"),
         key("protect", TiedownOnly, "whether it is kept from destruction"),
         key("moved", TiedownOnly, "former names of the source"),
-        key("adopt", TiedownOnly, "whether a retired volume of this source is taken back"),
+        key("adopt", TiedownOnly, "the retired volume that a slot takes, by id"),
         key("fresh", TiedownOnly, "whether an empty volume is wanted where one with data was"),
     ],
 };

@@ -91,7 +91,8 @@ fn mount(manifest: &Manifest, mount: &GroupMount) -> Option<(SourceName, Mount)>
     let gigabytes = mount.initial_size_gb.as_ref().map_or(INITIAL_SIZE_GB, |at| at.value);
     let destination = mount.destination.value.clone();
     let size = Size::from_gb(gigabytes);
-    let (adopt, fresh) = (yes(&settings.adopt), yes(&settings.fresh));
+    let adopt = settings.adopt.as_ref().map(|at| at.value.clone()).filter(|id| !id.is_empty());
+    let fresh = yes(&settings.fresh);
     Some((source.clone(), Mount { source, destination, size, keeping, adopt, fresh }))
 }
 

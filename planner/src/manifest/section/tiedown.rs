@@ -77,8 +77,8 @@ pub struct VolumeSettings {
     pub protect: Option<At<bool>>,
     /// Former names.
     pub moved: Vec<At<Former>>,
-    /// Whether a retired volume of this source is taken back; of one volume only.
-    pub adopt: Option<At<bool>>,
+    /// The retired volume that a slot takes instead of an empty one, by id; of one source only.
+    pub adopt: Option<At<String>>,
     /// Whether an empty volume is wanted where one with data was; of one volume only.
     pub fresh: Option<At<bool>>,
 }
@@ -198,7 +198,7 @@ fn settings(problems: &mut Problems, fields: &Fields<'_>, former: &ReadFormer) -
         retention_seconds: retention(problems, fields),
         protect: fields.boolean(problems, "protect"),
         moved: moved(problems, fields, former),
-        adopt: fields.boolean(problems, "adopt"),
+        adopt: fields.text(problems, "adopt"),
         fresh: fields.boolean(problems, "fresh"),
     }
 }
@@ -357,7 +357,7 @@ fn volumes(problems: &mut Problems, fields: &Fields<'_>) -> BTreeMap<String, At<
         };
         let settings = settings(problems, &inner, &former);
         if let (Some(adopt), Some(fresh)) = (&settings.adopt, &settings.fresh)
-            && adopt.value
+            && !adopt.value.is_empty()
             && fresh.value
         {
             let message =
