@@ -1,5 +1,7 @@
 //! The catalog port: claims, records and locks. What a fleet remembers beside its hosts.
 
+pub mod embedded;
+
 use planner::model::claim::{AppRecord, Claims};
 use planner::model::name::{AppName, HostName};
 use planner::model::time::Timestamp;

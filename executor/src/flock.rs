@@ -63,12 +63,16 @@ pub(crate) fn take_until(file: &File, sharing: Sharing, deadline: Instant) -> io
 /// A process that has a lock on the file, or else another than this that has it open; nothing if
 /// none can be seen. For people to read, never to decide by.
 pub(crate) fn holder(path: &Path) -> Option<u32> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    let (device, inode) = (metadata.dev(), metadata.ino());
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let taker = locks.lines().find_map(|line| locked_by(line, device, inode));
     // The taker may be dead while a process that inherited the lock lives.
-    taker.filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).or_else(|| opened_by(path))
+    let taker = locker(path).filter(|pid| Path::new(&format!("/proc/{pid}")).exists());
+    taker.or_else(|| opened_by(path))
+}
+
+/// The process that took a lock on the file, as far as can be seen.
+pub(crate) fn locker(path: &Path) -> Option<u32> {
+    let file = fs::symlink_metadata(path).ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| locked_by(line, file.dev(), file.ino()))
 }
 
 /// A process, other than this one, that has the file open, as far as can be seen.

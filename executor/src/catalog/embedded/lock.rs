@@ -1,0 +1,99 @@
+//! Locks as locked files with their holder written inside. The kernel lets go of them when the
+//! process ends, however it ends, so there is nothing to break and nothing goes stale.
+//!
+//! The fleet's lock is shared by everybody who has an app's, so whoever has the fleet's knows
+//! that nothing is being rolled out. A host's lock stands alone: it is taken below either.
+
+use crate::catalog::{CatalogError, Holder, Lock, LockName};
+use crate::flock::{self, Sharing};
+use crate::names::StateDir;
+use planner::model::time::Timestamp;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+struct Held {
+    _own: File,
+    _fleet: Option<File>,
+}
+
+impl Lock for Held {}
+
+/// Takes a lock, waiting at most so long.
+pub(super) fn take(
+    state: &StateDir,
+    what: &LockName,
+    holder: &Holder,
+    wait: Duration,
+) -> Result<Box<dyn Lock>, CatalogError> {
+    let deadline = Instant::now() + wait;
+    let failed = |source: io::Error| CatalogError::Store {
+        act: format!("locking {}", describe(what)),
+        source: source.into(),
+    };
+    crate::durable::make_dir(&state.locks()).map_err(failed)?;
+    let fleet = match what {
+        LockName::App(_) => {
+            let path = state.lock(&LockName::Fleet);
+            let file = flock::open(&path).map_err(failed)?;
+            if !flock::take_until(&file, Sharing::Shared, deadline).map_err(failed)? {
+                return Err(locked(&LockName::Fleet, read(&path)));
+            }
+            Some(file)
+        }
+        LockName::Host(_) | LockName::Fleet => None,
+    };
+    let path = state.lock(what);
+    let mut own = flock::open(&path).map_err(failed)?;
+    if !flock::take_until(&own, Sharing::Exclusive, deadline).map_err(failed)? {
+        let sharer = match what {
+            LockName::Fleet => sharer(state),
+            LockName::App(_) | LockName::Host(_) => None,
+        };
+        return Err(locked(what, sharer.unwrap_or_else(|| read(&path))));
+    }
+    sign(&mut own, holder).map_err(failed)?;
+    Ok(Box::new(Held { _own: own, _fleet: fleet }))
+}
+
+/// Whoever has an app's lock, and so shares the fleet's.
+fn sharer(state: &StateDir) -> Option<Holder> {
+    let entries = std::fs::read_dir(state.locks()).ok()?.flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    let of_an_app = |path: &&std::path::PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("app-"))
+    };
+    paths.iter().filter(of_an_app).find(|path| flock::locker(path).is_some()).map(|path| read(path))
+}
+
+fn sign(file: &mut File, holder: &Holder) -> io::Result<()> {
+    let json = serde_json::to_vec(holder).map_err(io::Error::other)?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&json)
+}
+
+/// Who wrote into a lock's file; what the kernel knows if it is just being written.
+fn read(path: &Path) -> Holder {
+    let json = std::fs::read(path).ok();
+    let signed = json.and_then(|json| serde_json::from_slice(&json).ok());
+    signed.unwrap_or_else(|| Holder {
+        purpose: "a process".to_owned(),
+        pid: flock::holder(path).unwrap_or(0),
+        since: Timestamp(0),
+    })
+}
+
+fn locked(what: &LockName, holder: Holder) -> CatalogError {
+    CatalogError::Locked { what: describe(what), holder }
+}
+
+fn describe(what: &LockName) -> String {
+    match what {
+        LockName::App(app) => format!("app {app}"),
+        LockName::Host(host) => format!("host {host}"),
+        LockName::Fleet => "the fleet".to_owned(),
+    }
+}
