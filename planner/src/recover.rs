@@ -43,6 +43,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) corrections: Vec<ClaimAct>,
     /// Hosts that can be believed.
     pub(crate) trusted: BTreeMap<&'a HostName, Trusted<'a>>,
+    /// Lost hosts that answered: nothing is concluded from what they say.
+    pub(crate) answering: BTreeSet<&'a HostName>,
     /// Whether every host that is not lost can be believed.
     pub(crate) all_read: bool,
     /// Whether anything new may be placed at all.
@@ -62,6 +64,9 @@ pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a
     let hosts = rename::follow_hosts(inputs, &mut corrections);
     let (mut claims, moved) = rename::follow_slots(hosts, &renames, report);
     let trusted = trust::judge(inputs, &claims, report);
+    let (trusted, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        trusted.into_iter().partition(|(_, host)| host.spec.state != HostState::Lost);
+    let answering = lost.into_keys().collect();
     let seen = Seen::of(&trusted, &renames);
     let disputed = marks::rebuild(&trusted, &seen, &renames, &mut claims, &mut corrections, report);
     let needed = inputs.desired.hosts.values().filter(|host| host.state != HostState::Lost);
@@ -75,7 +80,18 @@ pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a
         report.say(Kind::Unknown, Object::Fleet, why, hint);
     }
     report_removed_hosts(inputs, &claims, report);
-    Ground { claims, moved, corrections, trusted, all_read, may_place, seen, disputed, renames }
+    Ground {
+        claims,
+        moved,
+        corrections,
+        trusted,
+        answering,
+        all_read,
+        may_place,
+        seen,
+        disputed,
+        renames,
+    }
 }
 
 /// Hosts that left `tiedown.toml` while they hold claims: nothing is concluded from that.

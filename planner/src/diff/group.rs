@@ -159,10 +159,7 @@ fn keep<'a>(
     report: &mut Report,
 ) {
     let object = || Object::Slot { slot: claim.slot.clone() };
-    let host = match hosted(scope, claim, stuck, group, diff, report) {
-        Some(host) => host,
-        None => return,
-    };
+    let Some(host) = hosted(scope, claim, stuck, group, diff, report) else { return };
     let nothing = Vec::new();
     let mains = scope.ground.seen.mains.get(&claim.slot).unwrap_or(&nothing);
     let release = group.runs.as_ref().map(|runs| &runs.release);
@@ -243,7 +240,7 @@ fn hosted<'a>(
     }
     group.unknown += 1;
     let volumes: Vec<&str> = claim.volumes.values().map(|volume| volume.id.as_str()).collect();
-    if trusted.is_some() {
+    if scope.ground.answering.contains(&claim.host) {
         let why = format!("{} is said to be lost, but it answers", claim.host);
         let hint = "set its state to \"cordoned\" or \"active\", or switch it off";
         report.say(Kind::Refused, object(), why, hint);
@@ -329,7 +326,7 @@ fn correct(scope: &Scope<'_, '_>, claim: &Claim, volumes: &[VolumeDiff<'_>], dif
         if let (VolumeNeed::Nothing, Some(view), Some(claimed)) =
             (&volume.need, volume.view, corrected.volumes.get_mut(&volume.source))
         {
-            claimed.size = view.spec.size;
+            claimed.size = claimed.size.max(view.spec.size);
         }
     }
     if corrected != *claim {

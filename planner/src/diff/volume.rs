@@ -151,7 +151,8 @@ fn compare_one<'a>(
     host: Trusted<'a>,
 ) -> VolumeDiff<'a> {
     let view = host.reading.volumes.get(&volume.id);
-    let size = mount.size.rounded_up_to(extent(host));
+    // One that shrank behind our back is grown to what it was.
+    let size = mount.size.rounded_up_to(extent(host)).max(volume.size);
     let never_made = volume.size == Size::ZERO;
     let need = match view.map(|view| (view, view.state)) {
         None if never_made => VolumeNeed::Make { size, begun: false },

@@ -138,6 +138,10 @@ pub(super) fn follow_slots(
     }
     for (old, claim) in go {
         let new = renames.slot(&old);
+        if renamed.get(&new).is_some_and(|there| is_copy(there, &claim)) {
+            moved.insert(new, old);
+            continue;
+        }
         if renamed.contains_key(&new) {
             let why = format!("`moved` would make it {new}, which is there already");
             let hint = "remove the line from `moved`; a retired volume is taken with `adopt`";
@@ -149,6 +153,16 @@ pub(super) fn follow_slots(
         moved.insert(new, old);
     }
     (renamed, moved)
+}
+
+/// Whether a move was cut short after the claim was written under its new name.
+fn is_copy(new: &Claim, old: &Claim) -> bool {
+    let ids = |claim: &Claim| -> Vec<_> {
+        let mut ids: Vec<_> = claim.volumes.values().map(|volume| volume.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    new.host == old.host && new.address == old.address && ids(new) == ids(old)
 }
 
 fn follow_sources(mut claim: Claim, slot: &SlotId, renames: &Renames) -> Claim {

@@ -20,14 +20,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// What the catalog learns before the first act on a slot.
-fn claims_before(kept: &mut Kept<'_>) -> Vec<ClaimAct> {
-    let write = ClaimAct::Write(kept.claim.clone());
-    let remove = kept.moved_from.take().map(|slot| ClaimAct::Remove { slot });
-    core::iter::once(write).chain(remove).collect()
-}
-
-/// Growth, marks and supervision: done live, without a restart.
+/// Growth, marks, supervision and new names: done live, without a restart.
 pub(super) fn in_place(
     kept: &mut Kept<'_>,
     supervision: &crate::model::instance::Supervision,
@@ -54,10 +47,11 @@ pub(super) fn in_place(
         changes.push(wording::supervised(&kept.claim, &main.supervision, supervision));
         steps.push(step::supervise(&host, &main.id, supervision));
     }
-    if steps.is_empty() {
+    let moved = kept.moved_from.take().map(|slot| ClaimAct::Remove { slot });
+    if steps.is_empty() && moved.is_none() {
         return None;
     }
-    let before = claims_before(kept);
+    let before = ClaimAct::Write(kept.claim.clone());
     for (source, to) in grown {
         if let Some(volume) = kept.claim.volumes.get_mut(&source) {
             volume.size = to;
@@ -65,10 +59,10 @@ pub(super) fn in_place(
     }
     Some(Lane {
         object: Object::Slot { slot: kept.claim.slot.clone() },
-        claims_before: before,
+        claims_before: vec![before],
         steps,
         gate: Gate::Open,
-        claims_after: vec![ClaimAct::Write(kept.claim.clone())],
+        claims_after: core::iter::once(ClaimAct::Write(kept.claim.clone())).chain(moved).collect(),
         on_failure: Vec::new(),
         claims_on_failure: Vec::new(),
     })
@@ -125,7 +119,7 @@ pub(super) fn deploy(
     steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps));
     let gate = if gated { crew.gate(berth) } else { Gate::Open };
     let sizes: Vec<_> = mounted.iter().map(|v| (v.source.clone(), v.size())).collect();
-    let claims_before = claims_before(kept);
+    let claims_before = vec![ClaimAct::Write(kept.claim.clone())];
     for (source, size) in sizes {
         if let Some(volume) = kept.claim.volumes.get_mut(&source) {
             volume.size = size;
