@@ -4,6 +4,7 @@ use crate::manifest::Written;
 use crate::manifest::code::Code;
 use crate::manifest::fields::{Fields, Reader, show, wrong_type};
 use crate::manifest::name;
+use crate::manifest::nearest::nearest;
 use crate::manifest::node::{Node, Shape};
 use crate::manifest::place::At;
 use crate::manifest::problem::Problems;
@@ -50,12 +51,27 @@ pub(crate) fn check(problems: &mut Problems, written: &Written) {
         let message = format!("\"{}\" cannot be a region", show(&region.value));
         problems.add(Code::BadRegion, region.span, message).hint(name::REGION);
     }
+    signal(problems, given(written.kill_signal.as_ref()));
     if let Some(command) = given(written.console_command.as_ref())
         && let Err(error) = crate::manifest::argv::split(&command.value)
     {
         let message = format!("`console_command` cannot be split: {error}");
         problems.add(Code::BadCommand, command.span, message);
     }
+}
+
+/// The signals that Fly documents for stopping a machine.
+const SIGNALS: [&str; 7] =
+    ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
+
+fn signal(problems: &mut Problems, signal: Option<&At<String>>) {
+    let Some(signal) = signal.filter(|at| !SIGNALS.contains(&at.value.as_str())) else { return };
+    let message = format!("`kill_signal` is \"{}\", which is not a signal", show(&signal.value));
+    let hint = match nearest(&signal.value, SIGNALS) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write one of {}", SIGNALS.join(", ")),
+    };
+    problems.add(Code::BadSignal, signal.span, message).hint(hint);
 }
 
 fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {
