@@ -77,9 +77,12 @@ fn signal(problems: &mut Problems, signal: Option<&At<String>>) {
 fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {
     let Some(app) = app else {
         let span = written.app.as_ref().map(|at| at.span).unwrap_or_default();
-        problems
-            .add(Code::AppMissing, span, "the manifest names no app")
-            .hint("write app = \"name\" at the top, before the first section");
+        let in_env = written.env.as_ref().is_some_and(|env| env.value.contains_key("app"));
+        let hint = match in_env {
+            true => "it stands in [env] now: move it to the top, before the first section",
+            false => "write app = \"name\" at the top, before the first section",
+        };
+        problems.add(Code::AppMissing, span, "the manifest names no app").hint(hint);
         return;
     };
     if app.value.contains("${") {

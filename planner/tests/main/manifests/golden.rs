@@ -56,7 +56,7 @@ fn meaning(manifest: &Manifest) -> String {
             let (source, place) = (&mount.source.value, &mount.destination.value);
             lines.push(format!("  mount {source} at {place} of {size:?} GB"));
         }
-        for guest in &group.guest {
+        if let Some(guest) = &group.guest {
             lines.push(format!("  guest {} cpus, {} MiB", guest.cpus, guest.memory_mib));
         }
         for service in &group.services {
@@ -68,7 +68,7 @@ fn meaning(manifest: &Manifest) -> String {
         for file in &group.files {
             lines.push(format!("  file {}", file.guest_path.value));
         }
-        for restart in &group.restart {
+        if let Some(restart) = &group.restart {
             let retries = restart.retries.as_ref().map(|at| at.value);
             lines.push(format!("  restart {:?} {retries:?}", restart.policy));
         }
