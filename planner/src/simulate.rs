@@ -205,7 +205,8 @@ impl<'a> Run<'a> {
 
 /// Rollouts in the plan's order, but none before those that it waits for. What waits for something
 /// that does not exist, or for itself, is never begun.
-fn in_order(rollouts: &[Rollout]) -> Vec<&Rollout> {
+#[must_use]
+pub fn in_order(rollouts: &[Rollout]) -> Vec<&Rollout> {
     let mut left: Vec<&Rollout> = rollouts.iter().collect();
     let mut begun: BTreeSet<&RolloutId> = BTreeSet::new();
     let mut order = Vec::new();

@@ -115,8 +115,8 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = UNITS.iter().filter(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale));
         let text = match whole.max_by_key(|(_, scale)| *scale) {
-            // An odd number of bytes reads better as a fraction of its natural unit.
-            Some((unit, scale)) if *scale > 1 && self.0 / scale < 100_000 => {
+            // Any other number, such as 9540MiB, reads better as a fraction of a larger unit.
+            Some((unit, scale)) if *scale > 1 && self.0 / scale < 1024 => {
                 format!("{}{unit}", self.0 / scale)
             }
             _ => approximate(self.0),

@@ -9,6 +9,7 @@
 mod by_hand;
 mod check;
 mod document;
+mod fleet;
 mod manifests;
 mod render;
 mod scenarios;
