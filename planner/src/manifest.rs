@@ -24,6 +24,7 @@ mod written;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use code::Flyctl;
 use duration::Duration;
 use fields::{Bare, Fields};
 use group::Group;
@@ -71,6 +72,16 @@ impl Read {
     pub fn strict(self) -> Self {
         let problems = self.problems.into_iter().map(Problem::strict).collect();
         Self { problems, ..self }
+    }
+
+    /// Whether `fly config validate` passes for the same file. Errors that only tiedown knows of
+    /// do not count.
+    #[must_use]
+    pub fn passes_flyctl(&self) -> bool {
+        self.problems.iter().all(|problem| match problem.flyctl {
+            Flyctl::CannotRead | Flyctl::Refuses => false,
+            Flyctl::Warns | Flyctl::Silent => true,
+        })
     }
 
     /// Whether any problem is an error.

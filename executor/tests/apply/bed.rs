@@ -25,16 +25,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub struct Bed {
-    pub hosts: BTreeMap<HostName, Arc<FakeHost>>,
-    pub catalog: Arc<FakeCatalog>,
+pub(crate) struct Bed {
+    pub(crate) hosts: BTreeMap<HostName, Arc<FakeHost>>,
+    pub(crate) catalog: Arc<FakeCatalog>,
     specs: BTreeMap<HostName, HostSpec>,
-    pub events: Arc<Mutex<Vec<Event>>>,
-    pub permits: Permits,
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    pub(crate) permits: Permits,
 }
 
 /// A store with volumes and a web group without, with this text in their environment.
-pub fn manifests(version: &str, slots: u32) -> Vec<String> {
+pub(crate) fn manifests(version: &str, slots: u32) -> Vec<String> {
     let store = format!(
         "app = \"store\"\n[processes]\napp = \"serve\"\n[env]\nVERSION = \"{version}\"\n[[mounts]]\nsource = \"data\"\n\
          destination = \"/data\"\n[http_service]\ninternal_port = 80\nprocesses = [\"app\"]\n\
@@ -50,7 +50,7 @@ pub fn manifests(version: &str, slots: u32) -> Vec<String> {
 }
 
 impl Bed {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fleet: FleetName = "bed".parse().unwrap();
         let names = [("ewr-1", "ewr"), ("ewr-2", "ewr"), ("ord-1", "ord")];
         let (mut hosts, mut specs) = (BTreeMap::new(), BTreeMap::new());
@@ -81,7 +81,7 @@ impl Bed {
         }
     }
 
-    pub fn desired(&self, manifests: &[String]) -> Desired {
+    pub(crate) fn desired(&self, manifests: &[String]) -> Desired {
         let regions: BTreeSet<Region> = self.specs.values().map(|s| s.region.clone()).collect();
         let mut apps = BTreeMap::new();
         for text in manifests {
@@ -104,7 +104,7 @@ impl Bed {
         }
     }
 
-    pub async fn observed(&self, desired: &Desired) -> Observed {
+    pub(crate) async fn observed(&self, desired: &Desired) -> Observed {
         let mut checks = Checks::new();
         for app in desired.apps.values() {
             for group in app.groups.values() {
@@ -114,12 +114,12 @@ impl Bed {
         observe(&self.world().hosts, &checks).await
     }
 
-    pub fn claims(&self) -> Claims {
+    pub(crate) fn claims(&self) -> Claims {
         use executor::catalog::Catalog;
         self.catalog.claims().unwrap()
     }
 
-    pub async fn plan(&self, manifests: &[String]) -> (Planned, check::Checked<planner::plan::Plan>) {
+    pub(crate) async fn plan(&self, manifests: &[String]) -> (Planned, check::Checked<planner::plan::Plan>) {
         let desired = self.desired(manifests);
         let artifacts = artifacts(&desired);
         let (observed, claims) = (self.observed(&desired).await, self.claims());
@@ -138,7 +138,7 @@ impl Bed {
         (planned, checked)
     }
 
-    pub fn world(&self) -> World {
+    pub(crate) fn world(&self) -> World {
         let hosts = self.hosts.iter();
         let hosts = hosts.map(|(name, host)| (name.clone(), Arc::clone(host) as Arc<dyn Host>));
         let events = Arc::clone(&self.events);
@@ -151,7 +151,7 @@ impl Bed {
         }
     }
 
-    pub async fn apply(&self, manifests: &[String]) -> Result<Outcome, ApplyError> {
+    pub(crate) async fn apply(&self, manifests: &[String]) -> Result<Outcome, ApplyError> {
         let (_, checked) = self.plan(manifests).await;
         let options = Options {
             parallelism: 4,
@@ -163,7 +163,7 @@ impl Bed {
     }
 
     /// What the fleet looks like: all that hosts have and the catalog remembers, without moments.
-    pub async fn picture(&self, manifests: &[String]) -> String {
+    pub(crate) async fn picture(&self, manifests: &[String]) -> String {
         let observed = self.observed(&self.desired(manifests)).await;
         let mut claims = self.claims();
         claims.losses.clear();

@@ -60,6 +60,7 @@ codes! {
     TooLarge "too-large" Error Silent "A manifest has at most 1 MiB.";
     NotUtf8 "not-utf8" Error CannotRead "A manifest is UTF-8 text.";
     ByteOrderMark "byte-order-mark" Error CannotRead "A manifest does not begin with a byte order mark.";
+    BadSignal "bad-signal" Warning Silent "A signal is one that ends or tells a process.";
     NulByte "nul-byte" Error CannotRead "There is no NUL in a manifest, also not as an escape.";
     Syntax "syntax" Error CannotRead "A manifest is TOML.";
     TooManyProblems "too-many-problems" Error Silent "At most 1000 problems of a manifest are told.";
@@ -90,6 +91,7 @@ codes! {
     DestinationTwice "destination-twice" Error Silent "A group mounts one volume at a destination.";
     DestinationInside "destination-inside" Warning Silent "No mount of a group hides a part of another.";
     BadSize "bad-size" Error Refuses "A size is a number and a unit, at least 1 GB for a volume.";
+    SizeCut "size-cut" Warning Silent "A volume's size is whole gigabytes; flyctl cuts off the rest.";
     SnapshotRetention "snapshot-retention" Error Refuses "Snapshots are kept for 1 to 60 days.";
     AutoExtend "auto-extend" Error Refuses "Auto-extension has a threshold of 50 to 99, an increment of 1 to 100 GB and a limit of 1 to 500 GB.";
     AutoExtendUnlimited "auto-extend-unlimited" Warning Silent "Auto-extension has a limit.";

@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
         let hint = match (other_word.or(meant), elsewhere(entry.key, self.section), self.reader) {
             (Some(meant), _, _) => format!("did you mean `{meant}`?"),
             (None, _, Reader::Tiedown) => format!("its keys are {}", self.names()),
-            (None, Some(section), Reader::Flyctl) => format!("`{name}` is a key of `{section}`"),
+            (None, Some(place), Reader::Flyctl) => place,
             (None, None, Reader::Flyctl) => {
                 "it is ignored: take it out, or correct its name".to_string()
             }
@@ -417,14 +417,21 @@ fn likely(number: i64) -> String {
     if millis { Duration::from_millis(number).to_string() } else { format!("{number}s") }
 }
 
-/// A section of which a key is one, for keys that were written one table too high or too low.
-fn elsewhere(key: &str, not: &Section) -> Option<&'static str> {
-    let sections = keys::SECTIONS.iter().filter(|section| {
+/// Where a key belongs that was written in the wrong table: at the top, which a header above it
+/// hides, or in another section.
+fn elsewhere(key: &str, not: &Section) -> Option<String> {
+    let holds = |section: &Section| {
+        let known = |k: &&keys::Key| k.name == key && !matches!(k.class, Class::Retired);
+        section.keys.iter().find(known).is_some_and(|k| k.class != Class::Table)
+    };
+    if !not.path.is_empty() && holds(&keys::ROOT) {
+        return Some(format!("`{key}` belongs at the top, before the first section"));
+    }
+    let mut sections = keys::SECTIONS.iter().filter(|section| {
         section.path != not.path && !section.path.contains('*') && !section.path.is_empty()
     });
-    let mut holders = sections
-        .filter(|section| section.keys.iter().any(|k| k.name == key && k.class != Class::Retired));
-    holders.next().map(|section| section.path).filter(|_| key != "processes")
+    let holder = sections.find(|section| holds(section)).filter(|_| key != "processes")?;
+    Some(format!("`{key}` is a key of `{}`", holder.path))
 }
 
 /// What JSON would hand over as a string: also dates, which have no type of their own there.

@@ -33,6 +33,24 @@ pub enum Class {
     Table,
 }
 
+impl Class {
+    /// The class in a word or two, as the documentation calls it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Restarts => "restarts",
+            Self::Live => "applied live",
+            Self::Placement => "placement",
+            Self::Steering => "steering",
+            Self::TiedownOnly => "tiedown only",
+            Self::Inert => "not acted on",
+            Self::Legacy => "older spelling",
+            Self::Retired => "no longer read",
+            Self::Table => "table",
+        }
+    }
+}
+
 /// A key of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {

@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) 
     let text: Vec<char> = text.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
     let mut best: Option<(usize, &str)> = None;
     for word in words {
-        let letters: Vec<char> = word.chars().collect();
+        let letters: Vec<char> = word.chars().map(|c| c.to_ascii_lowercase()).collect();
         let allowed = letters.len().max(text.len()).div_ceil(3).min(4);
         if letters.len().abs_diff(text.len()) > allowed {
             continue;

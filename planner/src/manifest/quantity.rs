@@ -42,6 +42,16 @@ impl Quantity {
         })
     }
 
+    /// Whether something of the size is lost by rounding down to the unit of this quantity.
+    #[must_use]
+    pub fn is_cut(self, text: &str) -> bool {
+        let unit = match self {
+            Self::Volume => 1_000_000_000,
+            Self::Memory => 1 << 20,
+        };
+        integer(text).is_none() && self.bytes(text).is_ok_and(|bytes| bytes % unit != 0)
+    }
+
     fn bytes(self, text: &str) -> Result<i64, QuantityError> {
         let end = text
             .rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')
@@ -143,6 +153,16 @@ mod tests {
             assert_eq!(Quantity::Volume.parse(text), Ok(volume), "volume {text:?}");
             assert_eq!(Quantity::Memory.parse(text), Ok(memory), "memory {text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_known() {
+        for (text, cut) in
+            [("10", false), ("10GB", false), ("1500mb", true), ("1.5gb", true), ("2000mb", false)]
+        {
+            assert_eq!(Quantity::Volume.is_cut(text), cut, "{text}");
+        }
+        assert!(!Quantity::Memory.is_cut("1.5gb") && Quantity::Memory.is_cut("1500kb"));
     }
 
     #[test]

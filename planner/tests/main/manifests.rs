@@ -5,14 +5,3 @@ mod corpus;
 mod edges;
 mod golden;
 mod hostile;
-
-use planner::manifest::code::Flyctl;
-use planner::manifest::problem::Problem;
-
-/// Whether flyctl's own validation passes, going by our problems.
-fn passes_flyctl(problems: &[Problem]) -> bool {
-    problems.iter().all(|problem| match problem.flyctl {
-        Flyctl::CannotRead | Flyctl::Refuses => false,
-        Flyctl::Warns | Flyctl::Silent => true,
-    })
-}

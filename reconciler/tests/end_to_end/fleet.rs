@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for a state before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program of the tests' apps: serves HTTP on its own address, keeps lines on its volume.
 const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
@@ -33,7 +33,7 @@ while (my $c = $s->accept) {
 "#;
 
 /// A fleet of its own.
-pub struct Fleet {
+pub(crate) struct Fleet {
     root: tempfile::TempDir,
     /// Distinguishes this fleet's addresses and name from those of other tests at the same time.
     net: u8,
@@ -43,12 +43,12 @@ pub struct Fleet {
 
 impl Fleet {
     /// Two hosts in `ewr` and one in `ord`, and an empty repository.
-    pub fn new(net: u8) -> Self {
+    pub(crate) fn new(net: u8) -> Self {
         Self::of_user(net, None)
     }
 
     /// The same, with tiedown run as an ordinary user.
-    pub fn of_user(net: u8, user: Option<u32>) -> Self {
+    pub(crate) fn of_user(net: u8, user: Option<u32>) -> Self {
         let root = tempfile::tempdir().unwrap();
         let fleet = Self { root, net, user };
         fs::create_dir_all(fleet.repo()).unwrap();
@@ -64,7 +64,7 @@ impl Fleet {
     }
 
     /// A tiedown.toml with these hosts.
-    pub fn settings(&self, hosts: &[(&str, &str)]) -> String {
+    pub(crate) fn settings(&self, hosts: &[(&str, &str)]) -> String {
         let state = self.state();
         let mut text = format!("fleet = \"t{}\"\nstate_dir = {state:?}\n", self.net);
         for (index, (name, region)) in hosts.iter().enumerate() {
@@ -81,34 +81,34 @@ impl Fleet {
         text
     }
 
-    pub fn repo(&self) -> PathBuf {
+    pub(crate) fn repo(&self) -> PathBuf {
         self.root.path().join("repo")
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.root.path().join("state")
     }
 
     /// Writes a file of the repository, without committing it.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.repo().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// Writes the test app `store`, with `env` and `scale`, and its program.
-    pub fn store(&self, env: &str, scale: &str) {
+    pub(crate) fn store(&self, env: &str, scale: &str) {
         self.write("store/run.pl", PROGRAM);
         self.write("store/fly.toml", &store_manifest("store", env, scale));
     }
 
     /// Commits everything.
-    pub fn commit(&self, message: &str) {
+    pub(crate) fn commit(&self, message: &str) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
     }
 
-    pub fn git(&self, args: &[&str]) -> String {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(["-c", "commit.gpgsign=false"])
@@ -123,7 +123,7 @@ impl Fleet {
     }
 
     /// The command, not yet run.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let binary = env!("CARGO_BIN_EXE_tiedown");
         let mut command = match self.user {
             None => Command::new(binary),
@@ -154,25 +154,25 @@ impl Fleet {
     }
 
     /// Runs tiedown to its end.
-    pub fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
     }
 
     /// Runs tiedown in the background.
-    pub fn spawn(&self, args: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Applies, and insists on success.
-    pub fn apply(&self) -> Said {
+    pub(crate) fn apply(&self) -> Said {
         let said = self.run(&["apply", "--auto-approve"]);
         assert_eq!(said.code, 0, "{said}");
         said
     }
 
     /// Applies, and insists that there was nothing to do.
-    pub fn assert_fixpoint(&self) {
+    pub(crate) fn assert_fixpoint(&self) {
         let said = self.run(&["apply", "--auto-approve"]);
         assert_eq!(said.code, 0, "{said}");
         assert!(
@@ -181,14 +181,14 @@ impl Fleet {
         );
     }
 
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let said = self.run(&["status", "--format", "json"]);
         assert_eq!(said.code, 0, "{said}");
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
     /// Slots as `(slot, address, instance id)`, in order.
-    pub fn slots(&self) -> Vec<(String, String, String)> {
+    pub(crate) fn slots(&self) -> Vec<(String, String, String)> {
         let status = self.status();
         let slots = status["slots"].as_array().unwrap();
         let of = |slot: &Value| {
@@ -200,7 +200,7 @@ impl Fleet {
     }
 
     /// Invariant 1, by what the hosts show: main instances equal attached volume sets.
-    pub fn assert_one_to_one(&self) {
+    pub(crate) fn assert_one_to_one(&self) {
         let status = self.status();
         let slots = status["slots"].as_array().unwrap();
         let attached: BTreeSet<&str> = status["volumes"]
@@ -221,7 +221,7 @@ impl Fleet {
     }
 
     /// One HTTP request to port 8080 of an address.
-    pub fn http(
+    pub(crate) fn http(
         &self,
         address: &str,
         method: &str,
@@ -242,7 +242,7 @@ impl Fleet {
     }
 
     /// Writes a line to every slot's volume, and insists that it is there.
-    pub fn post_everywhere(&self, line: &str) {
+    pub(crate) fn post_everywhere(&self, line: &str) {
         for (slot, address, _) in self.slots() {
             let kept = self.http(&address, "POST", "/", &format!("{line} {slot}")).unwrap();
             assert_eq!(kept, "kept\n", "{slot}");
@@ -250,12 +250,12 @@ impl Fleet {
     }
 
     /// Lines on a slot's volume.
-    pub fn lines(&self, address: &str) -> String {
+    pub(crate) fn lines(&self, address: &str) -> String {
         self.http(address, "GET", "/lines", "").unwrap()
     }
 
     /// Processes whose command line names this fleet's directory.
-    pub fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         processes_naming(self.root.path())
     }
 }
@@ -278,7 +278,7 @@ impl Drop for Fleet {
 }
 
 /// A manifest of the test app with its program, one volume a slot, and a check.
-pub fn store_manifest(app: &str, env: &str, scale: &str) -> String {
+pub(crate) fn store_manifest(app: &str, env: &str, scale: &str) -> String {
     format!(
         "app = {app:?}\nprimary_region = \"ewr\"\nkill_timeout = \"2s\"\n[processes]\napp = \"perl run.pl\"\n\
          [env]\nVERSION = {env:?}\n[[mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"1gb\"\n\
@@ -289,10 +289,10 @@ pub fn store_manifest(app: &str, env: &str, scale: &str) -> String {
 }
 
 /// What tiedown said, and how it ended.
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
@@ -313,7 +313,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Waits for a state.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} for: {what}");
@@ -321,7 +321,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-pub fn processes_naming(directory: &Path) -> Vec<u32> {
+pub(crate) fn processes_naming(directory: &Path) -> Vec<u32> {
     let directory = directory.to_str().unwrap();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -338,6 +338,6 @@ pub fn processes_naming(directory: &Path) -> Vec<u32> {
 }
 
 /// Kills one process the hard way.
-pub fn kill_9(pid: u32) {
+pub(crate) fn kill_9(pid: u32) {
     let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
 }

@@ -142,7 +142,16 @@ fn size(problems: &mut Problems, key: &str, text: Option<&At<String>>) -> Option
     let text = given(text)?;
     let shown = show(&text.value);
     match Quantity::Volume.parse(&text.value) {
-        Ok(size) if size >= 1 => return Some(size),
+        Ok(size) if size >= 1 => {
+            if Quantity::Volume.is_cut(&text.value) {
+                let message = format!("`mounts.{key}` is \"{shown}\", which is taken as {size} GB");
+                problems
+                    .add(Code::SizeCut, text.span, message)
+                    .label("cut to whole GB")
+                    .hint(format!("write \"{size}GB\" or \"{}GB\"", size.saturating_add(1)));
+            }
+            return Some(size);
+        }
         Ok(_) => {
             let bytes = text.value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
             let hint = match bytes && text.value.contains('.') {

@@ -4,6 +4,7 @@ use crate::manifest::Written;
 use crate::manifest::code::Code;
 use crate::manifest::fields::{Fields, Reader, show, wrong_type};
 use crate::manifest::name;
+use crate::manifest::nearest::nearest;
 use crate::manifest::node::{Node, Shape};
 use crate::manifest::place::At;
 use crate::manifest::problem::Problems;
@@ -50,6 +51,7 @@ pub(crate) fn check(problems: &mut Problems, written: &Written) {
         let message = format!("\"{}\" cannot be a region", show(&region.value));
         problems.add(Code::BadRegion, region.span, message).hint(name::REGION);
     }
+    signal(problems, given(written.kill_signal.as_ref()));
     if let Some(command) = given(written.console_command.as_ref())
         && let Err(error) = crate::manifest::argv::split(&command.value)
     {
@@ -58,12 +60,29 @@ pub(crate) fn check(problems: &mut Problems, written: &Written) {
     }
 }
 
+/// The signals that Fly documents for stopping a machine.
+const SIGNALS: [&str; 7] =
+    ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM"];
+
+fn signal(problems: &mut Problems, signal: Option<&At<String>>) {
+    let Some(signal) = signal.filter(|at| !SIGNALS.contains(&at.value.as_str())) else { return };
+    let message = format!("`kill_signal` is \"{}\", which is not a signal", show(&signal.value));
+    let hint = match nearest(&signal.value, SIGNALS) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write one of {}", SIGNALS.join(", ")),
+    };
+    problems.add(Code::BadSignal, signal.span, message).hint(hint);
+}
+
 fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {
     let Some(app) = app else {
         let span = written.app.as_ref().map(|at| at.span).unwrap_or_default();
-        problems
-            .add(Code::AppMissing, span, "the manifest names no app")
-            .hint("write app = \"name\" at the top, before the first section");
+        let in_env = written.env.as_ref().is_some_and(|env| env.value.contains_key("app"));
+        let hint = match in_env {
+            true => "it stands in [env] now: move it to the top, before the first section",
+            false => "write app = \"name\" at the top, before the first section",
+        };
+        problems.add(Code::AppMissing, span, "the manifest names no app").hint(hint);
         return;
     };
     if app.value.contains("${") {

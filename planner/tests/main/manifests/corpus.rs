@@ -1,7 +1,6 @@
 //! Real manifests with what flyctl makes of each of them. They are not part of the repository:
 //! `TIEDOWN_CORPUS` says where they are, and without them the test says that it was skipped.
 
-use super::passes_flyctl;
 use planner::manifest::group::{Check, CheckKind, Group};
 use planner::manifest::section::restart::RestartPolicy;
 use planner::manifest::{Manifest, Read, read};
@@ -56,7 +55,7 @@ fn reads_every_file_as_flyctl_does() {
         let unreadable = entry.get("load_error").is_some() || entry.get("parse_error").is_some();
         tallies[0].1.compare(file, &read.manifest.is_none(), &unreadable);
         let theirs = entry["valid"].as_bool().unwrap();
-        tallies[4].1.compare(file, &passes_flyctl(&read.problems), &theirs);
+        tallies[4].1.compare(file, &read.passes_flyctl(), &theirs);
         let Some(manifest) = read.manifest else { continue };
         tallies[1].1.compare(file, &manifest.config_json(), &entry["config"]);
         tallies[2].1.compare(file, &json!(manifest.group_names.names), &entry["groups"]);

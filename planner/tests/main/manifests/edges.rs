@@ -2,7 +2,6 @@
 //! the corpus; without it the test says that it was skipped.
 
 use super::corpus::corpus;
-use super::passes_flyctl;
 use planner::manifest::read;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -201,7 +200,7 @@ fn reads_the_edges_as_flyctl_does() {
         let (config, valid) = answers.get(*name).unwrap_or_else(|| panic!("no answer: {name}"));
         let read = read("fly.toml", format!("app = 'a'\n{text}\n").as_bytes());
         let ours = read.manifest.as_ref().map(planner::manifest::Manifest::config_json);
-        let passes = passes_flyctl(&read.problems);
+        let passes = read.passes_flyctl();
         if ours != *config || passes != *valid {
             differ.push(format!(
                 "{name}\n  ours:   {ours:?} {passes}\n  flyctl: {config:?} {valid}\n  {:#?}",
