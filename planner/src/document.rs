@@ -26,7 +26,7 @@ pub enum DocumentError {
         source: serde_json::Error,
     },
     /// It is a document of another kind.
-    #[error("it is a {found} document, not a {kind} document")]
+    #[error("it is not a {kind} document, it says that it is {found:?}")]
     Kind {
         /// What it should have been.
         kind: &'static str,

@@ -129,7 +129,10 @@ fn approximate(bytes: u64) -> String {
     for (unit, scale) in [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000)] {
         if bytes >= scale {
             let tenths = bytes / (scale / 10);
-            return format!("{}.{}{unit}", tenths / 10, tenths % 10);
+            return match tenths % 10 {
+                0 => format!("{}{unit}", tenths / 10),
+                rest => format!("{}.{rest}{unit}", tenths / 10),
+            };
         }
     }
     if bytes == 0 { "0B".to_string() } else { format!("{bytes}B") }

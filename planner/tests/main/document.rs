@@ -47,7 +47,7 @@ fn other_documents_are_refused_by_name() {
     let newer = text.replacen("\"version\": 1", "\"version\": 2", 1);
     assert_eq!(told(&newer), "it has version 2 of the plan document, this program reads version 1");
     let other = text.replacen("\"tiedown\": \"plan\"", "\"tiedown\": \"observed\"", 1);
-    assert_eq!(told(&other), "it is an observed document, not a plan document");
+    assert_eq!(told(&other), "it is not a plan document, it says that it is \"observed\"");
     assert_eq!(told("{}"), "it is not a plan document");
     assert_eq!(told("not json"), "it is not a plan document");
 }

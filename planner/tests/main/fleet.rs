@@ -222,7 +222,7 @@ impl Fleet {
                 machine.foreign.push(Foreign {
                     name: name.clone(),
                     size: Size::parse(size).unwrap(),
-                    whose: "somebody's".to_string(),
+                    whose: "libvirt".to_string(),
                 });
             }
             Event::CatalogLost => self.claims = Claims::default(),

@@ -94,7 +94,7 @@ Refused
 
 App web
 
-  -/+ redeploy 2 slots of web/app, each on its own volumes as before
+  -/+ redeploy 2 slots of web/app, each on the same volumes
         ewr/1 on ewr-1, ewr/2 on ewr-1
         env.LOG_LEVEL: info → debug
         env.API_TOKEN: (sensitive), changed
@@ -105,7 +105,7 @@ App web
     + create slot web/app/ewr/5 on ewr-1
         ewr-1 has the most room
 
-How
+Rollouts
 
   web/app: rolling, at most 1 of 2 slots down at once
       the group has mounts

@@ -6,8 +6,10 @@ use crate::model::object::Object;
 use crate::model::slot::SlotId;
 use crate::plan::Plan;
 use crate::plan::change::{Change, Field, Verb};
+use crate::plan::step::Act;
 use crate::render::Tone;
 use crate::render::sensitive::{MASK, is_sensitive, shown};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -25,20 +27,21 @@ pub(super) fn losses(page: &mut Page<'_>, plan: &Plan) {
     let destroyed = losses.iter().any(|change| change.verb == Verb::Destroy);
     page.heading(if destroyed { "Data will be lost" } else { "Volumes will be put away" });
     page.gap();
-    told(page, &losses);
+    told(page, &losses, &BTreeSet::new());
 }
 
 /// All other changes, app by app; hosts come first.
 pub(super) fn rest(page: &mut Page<'_>, plan: &Plan) {
     let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
     rest.sort_by_key(|change| change.object.app());
+    let mounted = mounted(plan);
     for of_app in rest.chunk_by(|a, b| a.object.app() == b.object.app()) {
         match of_app.first().and_then(|change| change.object.app()) {
             Some(app) => page.heading(&format!("App {app}")),
             None => page.heading("Hosts"),
         }
         page.gap();
-        told(page, of_app);
+        told(page, of_app, &mounted);
     }
 }
 
@@ -54,14 +57,23 @@ const fn is_loss(change: &Change) -> bool {
     }
 }
 
-fn told(page: &mut Page<'_>, changes: &[&Change]) {
+fn told(page: &mut Page<'_>, changes: &[&Change], mounted: &BTreeSet<&SlotId>) {
     let mut left: Vec<&Change> = changes.to_vec();
     while let Some(first) = left.first().copied() {
         let (alike, others): (Vec<&Change>, Vec<&Change>) =
             left.into_iter().partition(|other| are_alike(first, other));
-        one(page, &alike);
+        one(page, &alike, mounted);
         left = others;
     }
+}
+
+/// Slots whose instances the plan starts on volumes.
+fn mounted(plan: &Plan) -> BTreeSet<&SlotId> {
+    let started = plan.steps().filter_map(|step| match &step.act {
+        Act::StartInstance { instance } => Some(instance),
+        _ => None,
+    });
+    started.filter(|spec| !spec.binds.is_empty()).map(|spec| &spec.slot).collect()
 }
 
 /// Whether two changes can be told as one.
@@ -76,41 +88,105 @@ fn are_alike(a: &Change, b: &Change) -> bool {
     };
     // Each destroyed volume stands on a line of its own.
     let alone = a.verb == Verb::Destroy && a != b;
-    same_kind && !alone && (a.verb, &a.fields, &a.reasons) == (b.verb, &b.fields, &b.reasons)
+    // Where new slots go, and why there, is told of each one below what they share.
+    let why = is_new_slot(a) || a.reasons == b.reasons;
+    same_kind && !alone && a.verb == b.verb && why && shared(a).eq(shared(b))
 }
+
+/// Fields that are told of changes together.
+fn shared(change: &Change) -> impl Iterator<Item = &Field> {
+    let own = is_new_slot(change);
+    change
+        .fields
+        .iter()
+        .filter(move |field| !(own && field.name == ADDRESS) && !is_said(change, field))
+}
+
+/// Whether the verb says it.
+fn is_said(change: &Change, field: &Field) -> bool {
+    matches!(change.verb, Verb::Retire | Verb::TakeBack) && field.name == "state"
+}
+
+const fn is_new_slot(change: &Change) -> bool {
+    matches!((&change.object, change.verb), (Object::Slot { .. }, Verb::Create))
+}
+
+/// The field that every new slot has a value of its own of.
+const ADDRESS: &str = "address";
 
 fn of_one_group(a: &SlotId, b: &SlotId) -> bool {
     (&a.app, &a.group) == (&b.app, &b.group)
 }
 
-fn one(page: &mut Page<'_>, alike: &[&Change]) {
+fn one(page: &mut Page<'_>, alike: &[&Change], mounted: &BTreeSet<&SlotId>) {
     let Some(first) = alike.first() else { return };
     let (symbol, word, tone) = verb(first.verb);
-    let head = match alike {
-        [only] => format!("{word} {} on {}", only.object, only.host),
-        many => format!("{word} {}", counted(many)),
-    };
-    let head = match (first.verb, alike.len()) {
-        (Verb::Redeploy, 1) => format!("{head}, on the same volumes"),
-        (Verb::Redeploy, _) => format!("{head}, each on its own volumes as before"),
-        _ => head,
-    };
-    let head = match &first.object {
-        Object::Host { host } | Object::Pool { host } if *host == first.host => {
+    let head = match (&first.object, alike) {
+        (Object::Host { host } | Object::Pool { host }, [only]) if *host == only.host => {
             format!("{word} {}", first.object)
         }
-        _ => head,
+        (_, [only]) => format!("{word} {} on {}", only.object, only.host),
+        (_, many) => format!("{word} {}", counted(many)),
+    };
+    let keeps = match &first.object {
+        Object::Slot { slot } => first.verb == Verb::Redeploy && mounted.contains(slot),
+        _ => false,
+    };
+    let head = match (keeps, alike.len()) {
+        (true, 1) => format!("{head}, on the same volumes"),
+        (true, _) => format!("{head}, each on the same volumes"),
+        (false, _) => head,
     };
     let symbol = page.paint.paint(tone, &format!("{symbol:>3}"));
     page.line(2, &format!("{symbol} {head}"));
-    if alike.len() > 1 {
+    if alike.len() > 1 && !is_new_slot(first) {
         page.line(8, &alike.iter().map(|c| place(c)).collect::<Vec<_>>().join(", "));
     }
-    for field in &first.fields {
-        self::field(page, field, first.verb);
+    fields(page, first, alike.len() > 1);
+    if alike.len() > 1 && is_new_slot(first) {
+        for change in alike {
+            new_slot(page, change);
+        }
+        return;
     }
     for reason in &first.reasons {
         page.dim(8, reason);
+    }
+}
+
+/// One line for one of several new slots: where, why there, and its address.
+fn new_slot(page: &mut Page<'_>, change: &Change) {
+    let on = format!("on {}, ", change.host);
+    let reasons: Vec<&str> = change
+        .reasons
+        .iter()
+        .map(|reason| reason.strip_prefix(on.as_str()).unwrap_or(reason))
+        .collect();
+    let address = change.fields.iter().find(|field| field.name == ADDRESS);
+    let address = address.and_then(|field| field.after.as_deref());
+    let address = address.map(|address| format!(" ({address})")).unwrap_or_default();
+    page.line(8, &format!("{}{address}, {}", place(change), reasons.join("; ")));
+}
+
+/// Fields of an object: short ones of a new one on a line, else one below the other.
+fn fields(page: &mut Page<'_>, change: &Change, together: bool) {
+    let fields: Vec<&Field> = change.fields.iter().filter(|f| !is_said(change, f)).collect();
+    let fields: Vec<&Field> = if together { shared(change).collect() } else { fields };
+    let short = |field: &&Field| {
+        field.before.is_none() && field.after.as_ref().is_some_and(|value| value.len() < 40)
+    };
+    if change.verb == Verb::Create && fields.iter().all(|field| short(field)) {
+        let told: Vec<String> = fields
+            .iter()
+            .filter_map(|f| Some(format!("{} {}", f.name, shown(f, f.after.as_ref())?)))
+            .collect();
+        if !told.is_empty() {
+            page.line(8, &told.join(", "));
+        }
+        return;
+    }
+    for field in fields {
+        self::field(page, field, change.verb);
     }
 }
 
@@ -173,6 +249,7 @@ fn field(page: &mut Page<'_>, field: &Field, verb: Verb) {
                 lines => format!("({lines} lines)"),
             };
             let fresh = matches!(verb, Verb::Create | Verb::TakeBack);
+            let gone = matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove);
             let sign = match (before, after) {
                 (Some(_), None) if !matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove) => {
                     "- "

@@ -2,8 +2,11 @@
 
 use super::Page;
 use crate::model::desired::Strategy;
+use crate::model::instance::Role;
 use crate::model::object::Object;
-use crate::plan::{Choice, Plan, Wave};
+use crate::model::slot::SlotId;
+use crate::plan::step::Act;
+use crate::plan::{Choice, Lane, Plan, Wave};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -21,7 +24,7 @@ pub(super) fn rollouts(page: &mut Page<'_>, plan: &Plan) {
     let mut begun = false;
     for (rollout, choice) in chosen {
         if !begun {
-            page.heading("How");
+            page.heading("Rollouts");
             page.gap();
             begun = true;
         }
@@ -59,8 +62,9 @@ fn waves(waves: &[Wave]) -> String {
     told
 }
 
+/// Who is started, or stopped for good; waves that do neither are not told.
 fn wave(wave: &Wave) -> String {
-    let places: BTreeSet<String> = wave.lanes.iter().map(|lane| place(&lane.object)).collect();
+    let places: BTreeSet<String> = wave.lanes.iter().filter_map(lane).collect();
     let places: Vec<String> = places.into_iter().collect();
     match places.split_last() {
         None => String::new(),
@@ -70,12 +74,22 @@ fn wave(wave: &Wave) -> String {
     }
 }
 
-fn place(object: &Object) -> String {
-    match object {
-        Object::Slot { slot } => format!("{}/{}", slot.region, slot.number),
-        Object::Volume { slot, source, .. } => {
-            format!("{source} of {}/{}", slot.region, slot.number)
-        }
-        object => object.to_string(),
+fn lane(lane: &Lane) -> Option<String> {
+    let started = lane.steps.iter().find_map(|step| match &step.act {
+        Act::StartInstance { instance } => Some((&instance.slot, instance.role)),
+        _ => None,
+    });
+    let stopped = lane.steps.iter().find_map(|step| match &step.act {
+        Act::StopInstance { slot, .. } => Some(slot),
+        _ => None,
+    });
+    let place = |slot: &SlotId| format!("{}/{}", slot.region, slot.number);
+    match (started, stopped, &lane.object) {
+        (Some((slot, Role::Main)), _, _) => Some(place(slot)),
+        (Some((slot, role)), _, _) => Some(format!("a {} beside {}", role.as_str(), place(slot))),
+        // The extra instance that the first wave started.
+        (None, Some(_), Object::Instance { .. }) => Some("the extra one goes".to_string()),
+        (None, Some(slot), _) => Some(format!("{} goes", place(slot))),
+        (None, None, _) => None,
     }
 }
