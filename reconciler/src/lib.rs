@@ -1,0 +1,3 @@
+//! Drives: meets people and git. What the binary `tiedown` is made of.
+
+pub mod settings;
