@@ -3,6 +3,7 @@
 //! Reading has two halves: [`written`] says what stands in the file and finds all its mistakes;
 //! [`meant`] fills in what this machine says. Neither opens a file.
 
+pub mod load;
 pub mod meant;
 pub mod problem;
 pub mod section;
@@ -62,7 +63,7 @@ pub struct HostSettings {
 pub enum StorageSettings {
     /// `local`: files in a directory of this machine.
     Local {
-        /// The pool's directory; absolute, under `state_dir`.
+        /// The host's directory; absolute, under `hosts` of `state_dir`.
         path: PathBuf,
         /// How much the pool may promise.
         capacity: Size,

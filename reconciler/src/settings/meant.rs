@@ -84,7 +84,7 @@ fn hosts(
             cpus: host.cpus.unwrap_or(machine.cpus),
             pool_size: Some(host.capacity),
         };
-        let path = state_dir.join(&host.path.value);
+        let path = state_dir.join("hosts").join(&host.path.value);
         let storage = StorageSettings::Local { path, capacity: host.capacity };
         let settings = HostSettings { spec, storage, runtime: host.runtime };
         hosts.insert(host.name.value.clone(), settings);
