@@ -119,11 +119,11 @@ pub fn prepare(
         .iter()
         .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
         .collect();
-    let (apps, mistakes) = apps::resolve(&considered, settings);
+    let (apps, mistakes) = apps::resolve(snapshot, &considered, settings);
     if mistakes.has_errors() {
         return Err(PrepareError::Mistakes(Box::new(mistakes)));
     }
-    let found = artifacts::resolve(snapshot, &considered, &patterns)?;
+    let found = artifacts::resolve(snapshot, &apps, &patterns)?;
     let lineages = lineages(snapshot, claims)?;
     let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
     Ok(Prepared {
@@ -131,7 +131,7 @@ pub fn prepare(
             fleet: settings.fleet.clone(),
             hosts: hosts.collect(),
             commit: snapshot.commit().cloned(),
-            apps,
+            apps: apps.into_iter().map(|(name, meant)| (name, meant.app)).collect(),
             left_out,
             lineages,
         },

@@ -48,7 +48,8 @@ impl SettingsError {
                 Some("commit it, or read it from disk with --worktree".to_owned())
             }
             Self::Missing { on_disk: false, .. } => Some(
-                "`tiedown init` writes one; or point tiedown at its directory with -C DIR".to_owned(),
+                "`tiedown init` writes one; or point tiedown at its directory with -C DIR"
+                    .to_owned(),
             ),
             Self::NotText { .. } | Self::Wrong { .. } => None,
             Self::Repository(error) => error.hint(),
