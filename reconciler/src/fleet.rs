@@ -1,6 +1,10 @@
 //! The settings made live: hosts of this machine, and what the fleet remembers. Looking makes no
 //! file; acting makes the state directory.
 
+pub mod state_files;
+
+pub use state_files::StateFiles;
+
 use crate::settings::{HostSettings, Machine, RuntimeDriver, Settings, StorageSettings};
 use executor::artifact::Trees;
 use executor::catalog::{Catalog, CatalogError, Holder, Lock, LockName};
@@ -9,7 +13,8 @@ use executor::host::local::LocalHost;
 use executor::journal::{Journal, RunEnd, RunId, RunRecord, RunStart, StepEnd};
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
-use executor::runtime::process::{Capabilities, ProcessRuntime, probe};
+use executor::runtime::process::port::ProcessRuntime;
+use executor::runtime::process::{Capabilities, probe};
 use executor::storage::local::{LocalKind, LocalStorage};
 use planner::model::claim::{AppRecord, Claims};
 use planner::model::name::HostName;
@@ -138,7 +143,7 @@ impl Hosts {
                 storage: Box::new(storage),
                 runtime: Box::new(runtime(settings, host, abilities, &dir)),
                 trees: Arc::clone(trees),
-                trees_dir: dir.trees(),
+                directory: dir,
                 catalog: Arc::clone(&records.catalog),
                 turn: tokio::sync::Mutex::new(()),
             };
