@@ -7,24 +7,20 @@ pub use state_files::StateFiles;
 
 use crate::settings::{HostSettings, Machine, RuntimeDriver, Settings, StorageSettings};
 use executor::artifact::Trees;
-use executor::catalog::{Catalog, CatalogError, Holder, Lock, LockName};
+use executor::catalog::embedded::EmbeddedCatalog;
+use executor::catalog::{Catalog, CatalogError};
 use executor::host::Host;
 use executor::host::local::LocalHost;
-use executor::journal::{Journal, RunEnd, RunId, RunRecord, RunStart, StepEnd};
+use executor::journal::Journal;
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
 use executor::runtime::process::port::ProcessRuntime;
 use executor::runtime::process::{Capabilities, probe};
 use executor::storage::local::{LocalKind, LocalStorage};
-use planner::model::claim::{AppRecord, Claims};
 use planner::model::name::HostName;
-use planner::model::time::Timestamp;
-use planner::plan::ClaimAct;
-use planner::plan::step::Step;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Why the fleet could not be got at.
 #[derive(Debug, thiserror::Error)]
@@ -89,17 +85,13 @@ pub struct Records {
 }
 
 impl Records {
-    /// Opens the catalog if there is one; nothing is made.
+    /// Opens the catalog to read it; where there is none, nothing is made and nothing remembered.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub fn look(settings: &Settings) -> Result<Self, CatalogError> {
         let state = StateDir::at(&settings.state_dir);
-        if state.catalog().exists() {
-            return Self::open(settings);
-        }
-        let nothing = Arc::new(Nothing { place: state.catalog() });
-        Ok(Self { catalog: Arc::clone(&nothing) as Arc<dyn Catalog>, journal: nothing, id: None })
+        Ok(Self::of(EmbeddedCatalog::open_read_only(state, &settings.fleet)?))
     }
 
     /// Opens the catalog, and makes it if there is none.
@@ -107,8 +99,14 @@ impl Records {
     /// # Errors
     /// [`CatalogError`].
     pub fn open(settings: &Settings) -> Result<Self, CatalogError> {
-        let _ = settings;
-        Err(CatalogError::Store { act: "opening the catalog".into(), source: "not built".into() })
+        let state = StateDir::at(&settings.state_dir);
+        Ok(Self::of(EmbeddedCatalog::open(state, &settings.fleet)?))
+    }
+
+    fn of(catalog: EmbeddedCatalog) -> Self {
+        let id = catalog.id().map(str::to_owned);
+        let catalog = Arc::new(catalog);
+        Self { catalog: Arc::clone(&catalog) as Arc<dyn Catalog>, journal: catalog, id }
     }
 }
 
@@ -176,63 +174,5 @@ fn runtime(
             subnet: host.spec.subnet,
             capabilities: abilities.capabilities.clone(),
         },
-    }
-}
-
-/// The catalog of a fleet that was never applied: it remembers nothing and takes nothing.
-struct Nothing {
-    place: PathBuf,
-}
-
-impl Nothing {
-    fn absent(&self) -> CatalogError {
-        CatalogError::Store {
-            act: format!("the catalog {} is not there yet", self.place.display()),
-            source: "it is made by the first apply".into(),
-        }
-    }
-}
-
-impl Catalog for Nothing {
-    fn claims(&self) -> Result<Claims, CatalogError> {
-        Ok(Claims::default())
-    }
-
-    fn act(&self, _: &[ClaimAct], _: Timestamp, _: &str) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn record(&self, _: &AppRecord) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn complete(&self) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn lock(&self, _: &LockName, _: &Holder, _: Duration) -> Result<Box<dyn Lock>, CatalogError> {
-        Err(self.absent())
-    }
-}
-
-impl Journal for Nothing {
-    fn begin(&self, _: &RunStart) -> Result<RunId, CatalogError> {
-        Err(self.absent())
-    }
-
-    fn intend(&self, _: &RunId, _: &Step, _: Timestamp) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn outcome(&self, _: &RunId, _: &Step, _: &StepEnd) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn end(&self, _: &RunId, _: RunEnd, _: Timestamp) -> Result<(), CatalogError> {
-        Err(self.absent())
-    }
-
-    fn runs(&self, _: usize, _: bool) -> Result<Vec<RunRecord>, CatalogError> {
-        Ok(Vec::new())
     }
 }

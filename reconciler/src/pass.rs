@@ -51,9 +51,6 @@ pub enum PassError {
     /// The judge found the plan wrong: a fault of the planner.
     #[error("the plan was judged unsound and is not applied: {}", told(.0))]
     Unsound(Vec<Violation>),
-    /// There is no planner yet.
-    #[error("planning is not built yet")]
-    NoPlanner,
     /// Applying ended early.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -169,7 +166,10 @@ impl Ask<'_> {
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
         let observed = observe(&hosts.all(), &checks(&desired)).await;
-        let (plan, report) = self.decide(&desired, &artifacts, &observed, &claims)?;
+        let policy = &self.settings.policy;
+        let planned =
+            planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
+        let (plan, report) = (planned.plan, planned.report);
         let prepared = Told { warnings, notes };
         Ok(Looked { desired, artifacts, prepared, claims, observed, plan, report, trees })
     }
@@ -195,17 +195,6 @@ impl Ask<'_> {
             permits: self.permits,
         };
         check(plan, &world).map_err(PassError::Unsound)
-    }
-
-    fn decide(
-        &self,
-        desired: &Desired,
-        artifacts: &Artifacts,
-        observed: &Observed,
-        claims: &Claims,
-    ) -> Result<(Plan, Report), PassError> {
-        let _ = (desired, artifacts, observed, claims);
-        Err(PassError::NoPlanner)
     }
 
     /// Applies what was judged.

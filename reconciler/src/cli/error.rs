@@ -196,6 +196,6 @@ fn of_pass<'a>(error: &'a PassError, found: &mut Found<'a>) {
         PassError::Unsound(_) => {
             found.hint = Some("this is a fault of tiedown; nothing was touched".to_owned());
         }
-        PassError::NoPlanner | PassError::Apply(ApplyError::NoHost { .. }) => {}
+        PassError::Apply(ApplyError::NoHost { .. }) => {}
     }
 }

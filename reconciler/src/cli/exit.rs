@@ -5,28 +5,28 @@ use std::process::ExitCode;
 
 /// All that an exit code is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Ending {
+pub(super) struct Ending {
     /// It did not work, or was asked for in a way that makes no sense.
-    pub errored: bool,
+    pub(super) errored: bool,
     /// Somebody else holds the lock.
-    pub locked: bool,
+    pub(super) locked: bool,
     /// A guard forbids it, or a permit is wanting.
-    pub refused: bool,
+    pub(super) refused: bool,
     /// The world moved since the plan was made, and nothing was done.
-    pub stale: bool,
+    pub(super) stale: bool,
     /// Some of it was done and some was not.
-    pub partly: bool,
+    pub(super) partly: bool,
     /// A host that matters here could not be read.
-    pub incomplete: bool,
+    pub(super) incomplete: bool,
     /// Not all that is wanted can be done now.
-    pub wanting: bool,
+    pub(super) wanting: bool,
     /// There are changes or there is drift, and that was asked.
-    pub changes: bool,
+    pub(super) changes: bool,
 }
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Exit {
+pub(super) enum Exit {
     /// Done, or nothing to do, and nothing is left wanting.
     Done,
     /// It did not work.
@@ -54,7 +54,7 @@ pub enum Exit {
 impl Ending {
     /// The first that fits.
     #[must_use]
-    pub const fn exit(self) -> Exit {
+    pub(super) const fn exit(self) -> Exit {
         if self.errored {
             Exit::Error
         } else if self.locked {
@@ -80,7 +80,7 @@ impl Ending {
 impl Exit {
     /// The number.
     #[must_use]
-    pub const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Error => 1,
@@ -104,7 +104,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// What every help page ends with.
-pub const TABLE: &str = "\
+pub(super) const TABLE: &str = "\
 Exit codes:
   0    done, or nothing to do, and nothing is left wanting
   1    error, also of usage

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people.
     #[default]
     Text,
@@ -17,18 +17,18 @@ pub enum Format {
 /// Whoever read standard output has gone.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output was closed")]
-pub struct Closed;
+pub(super) struct Closed;
 
 /// Standard output could not be written for another reason.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
-pub struct Unwritable(#[from] std::io::Error);
+pub(super) struct Unwritable(#[from] std::io::Error);
 
 /// Where a command writes.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub(super) struct Output {
     /// How results are written.
-    pub format: Format,
+    pub(super) format: Format,
 }
 
 impl Output {
@@ -36,7 +36,7 @@ impl Output {
     ///
     /// # Errors
     /// [`Closed`], [`Unwritable`].
-    pub fn result(self, text: &str) -> anyhow::Result<()> {
+    pub(super) fn result(self, text: &str) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => Ok(()),
@@ -49,7 +49,7 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::result`].
-    pub fn json(self, value: &impl Serialize) -> anyhow::Result<()> {
+    pub(super) fn json(self, value: &impl Serialize) -> anyhow::Result<()> {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
         self.result(&text)
@@ -59,7 +59,7 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::result`].
-    pub fn bytes(self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn bytes(self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Ok(()) => Ok(()),
@@ -69,31 +69,31 @@ impl Output {
     }
 
     /// Says something beside the result, as it is. Nobody listening is no error.
-    pub fn say(self, text: &str) {
+    pub(super) fn say(self, text: &str) {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
     /// Says something that the user would want to know.
-    pub fn warn(self, text: &str) {
+    pub(super) fn warn(self, text: &str) {
         let yellow = anstyle::AnsiColor::Yellow.on_default().bold();
         let _ = writeln!(anstream::stderr(), "{yellow}warning{yellow:#}: {text}");
     }
 
     /// Says what went wrong.
-    pub fn error(self, text: &str) {
+    pub(super) fn error(self, text: &str) {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {text}");
     }
 
     /// Says the way out.
-    pub fn hint(self, text: &str) {
+    pub(super) fn hint(self, text: &str) {
         let cyan = anstyle::AnsiColor::Cyan.on_default().bold();
         let _ = writeln!(anstream::stderr(), "{cyan}hint{cyan:#}: {text}");
     }
 
     /// Asks, and reads one line. Nothing at the end of input.
     #[must_use]
-    pub fn ask(self, question: &str) -> Option<String> {
+    pub(super) fn ask(self, question: &str) -> Option<String> {
         let mut err = anstream::stderr();
         let _ = write!(err, "{question}");
         let _ = err.flush();
@@ -106,27 +106,20 @@ impl Output {
 
     /// Whether somebody can be asked.
     #[must_use]
-    pub fn can_ask(self) -> bool {
+    pub(super) fn can_ask(self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
     /// Whether progress can be drawn.
     #[must_use]
-    pub fn can_draw(self) -> bool {
+    pub(super) fn can_draw(self) -> bool {
         std::io::stderr().is_terminal()
     }
 }
 
-/// The width of the terminal that standard output is, or wide where it is none.
-#[must_use]
-pub fn width() -> u16 {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.ok().map(|size| size.ws_col).filter(|columns| *columns >= 40).unwrap_or(200)
-}
-
 /// A table without borders: a head, and rows as wide as they need to be.
 #[must_use]
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let columns = head.len();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
