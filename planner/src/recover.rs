@@ -68,12 +68,10 @@ pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a
         trusted.into_iter().partition(|(_, host)| host.spec.state != HostState::Lost);
     let seen = Seen::of(&trusted, &renames);
     let disputed = marks::rebuild(&trusted, &seen, &renames, &mut claims, &mut corrections, report);
-    if !inputs.claims.complete {
-        // A catalog that forgot would not know that these are given up: starting elsewhere would
-        // need no permit.
-        let seen = Seen::of(&lost, &renames);
-        marks::rebuild(&lost, &seen, &renames, &mut claims, &mut corrections, report);
-    }
+    // What nobody remembers and a lost host that answers has is not started anew elsewhere without
+    // the permit to give it up.
+    let on_lost = Seen::of(&lost, &renames);
+    marks::rebuild(&lost, &on_lost, &renames, &mut claims, &mut corrections, report);
     let answering = lost.into_keys().collect();
     let needed = inputs.desired.hosts.values().filter(|host| host.state != HostState::Lost);
     let all_read = needed.into_iter().all(|host| trusted.contains_key(&host.name));
