@@ -8,9 +8,11 @@ mod oracle;
 use crate::fleet::Fleet;
 use deed::{Commit, History, How};
 use oracle::Before;
+use planner::Planned;
 use planner::report::Kind;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Histories that are drawn if nobody says otherwise.
 const CASES: u32 = 1000;
@@ -32,23 +34,49 @@ fn histories_keep_every_promise() {
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
+    let done = RefCell::new(BTreeMap::new());
     let run = runner.run(&deed::history(), |history| {
-        live(&history);
+        live(&history, &mut done.borrow_mut());
         Ok(())
     });
     if let Err(error) = run {
         panic!("{error}");
     }
+    // A test that plans nothing proves nothing.
+    let done = done.into_inner();
+    for act in ACTS {
+        assert!(done.contains_key(act), "no history came to {act}: {done:?}");
+    }
 }
 
+/// What histories must come to, at the least: acts, and kinds of report lines.
+const ACTS: [&str; 13] = [
+    "make-volume",
+    "grow-volume",
+    "mark-volume",
+    "retire-volume",
+    "take-back-volume",
+    "destroy-volume",
+    "start-instance",
+    "stop-instance",
+    "refused",
+    "unknown",
+    "blocked",
+    "waiting",
+    "at rest",
+];
+
+/// How often something was come to.
+type Done = BTreeMap<String, usize>;
+
 /// Lives through a history, and at its end comes to rest.
-fn live(history: &History) {
+fn live(history: &History, done: &mut Done) {
     let mut fleet = Fleet::new(history.start());
     for commit in &history.commits {
         for deed in &commit.deeds {
             deed.happen(&mut fleet);
         }
-        pass(&mut fleet, commit);
+        pass(&mut fleet, commit, done);
     }
     // At last everything answers, nobody is in the way, and what failed is tried again.
     for host in fleet.config.hosts.values_mut() {
@@ -59,11 +87,19 @@ fn live(history: &History) {
         claim.held = false;
     }
     let last = Commit { deeds: Vec::new(), how: How::Whole, permits: vec!["retry".to_string()] };
-    pass(&mut fleet, &last);
+    pass(&mut fleet, &last, done);
+}
+
+fn count(planned: &Planned, done: &mut Done) {
+    let acts = planned.plan.steps().filter_map(|step| step.id.0.split(' ').next());
+    let kinds = planned.report.lines.iter().map(|line| line.kind.as_str());
+    for word in acts.chain(kinds) {
+        *done.entry(word.to_string()).or_default() += 1;
+    }
 }
 
 /// Plans and applies once; if that went through, again until nothing is left to do.
-fn pass(fleet: &mut Fleet, commit: &Commit) {
+fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
     fleet.config.permits.clone_from(&commit.permits);
     let mut may_go_on = true;
     for _ in 0..PASSES {
@@ -71,12 +107,15 @@ fn pass(fleet: &mut Fleet, commit: &Commit) {
         assert!(planned == fleet.plan(), "the same world, another plan");
         fleet.checked(&planned.plan);
         fleet.follow_steps(&planned.plan);
+        count(&planned, done);
         if planned.plan.is_empty() && planned.plan.changes.is_empty() {
             // What is only remembered anew is remembered for good.
             fleet.apply(&planned.plan, &BTreeSet::new());
             let again = fleet.plan();
             assert!(again.plan.is_empty(), "remembering made work: {:#?}", again.plan.changes);
-            oracle::at_rest(fleet, &again.report);
+            if oracle::at_rest(fleet, &again.report) {
+                *done.entry("at rest".to_string()).or_default() += 1;
+            }
             return;
         }
         assert!(

@@ -70,10 +70,40 @@ pub(super) enum Deed {
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
-    let commits = vec(commit(), 1..7);
+    let part = prop_oneof![
+        6 => vec(commit(), 1..4),
+        1 => there_and_back(),
+        1 => to_the_end(),
+    ];
+    let commits = vec(part, 1..4).prop_map(|parts| parts.concat());
     (1..=HOSTS.len(), 15u64..120, 1..=APPS.len(), commits).prop_map(
         |(hosts, pool_gigabytes, apps, commits)| History { hosts, pool_gigabytes, apps, commits },
     )
+}
+
+impl Commit {
+    fn whole(deeds: Vec<Deed>) -> Self {
+        Self { deeds, how: How::Whole, permits: Vec::new() }
+    }
+}
+
+/// A group goes down, something happens, and it goes up again.
+fn there_and_back() -> impl Strategy<Value = Vec<Commit>> {
+    (0..2usize, 0..2u32, commit(), 2..4u32).prop_map(|(app, low, between, high)| {
+        let scale = |count| Deed::Scale { app, group: 0, ord: false, count };
+        vec![Commit::whole(vec![scale(low)]), between, Commit::whole(vec![scale(high)])]
+    })
+}
+
+/// A volume that may be destroyed is retired, and some days later its time has come.
+fn to_the_end() -> impl Strategy<Value = Vec<Commit>> {
+    (0..2usize, 0..4u64, commit()).prop_map(|(app, days, last)| {
+        let keeping = Deed::Keeping { app, group: 0, destroy: true, protect: false, days };
+        let down = Deed::Scale { app, group: 0, ord: false, count: 1 };
+        let mut last = Commit { permits: vec!["destroy".to_string()], ..last };
+        last.deeds.push(Deed::Days { days: 3 });
+        vec![Commit::whole(vec![keeping]), Commit::whole(vec![down]), last]
+    })
 }
 
 fn commit() -> impl Strategy<Value = Commit> {

@@ -106,10 +106,10 @@ fn alone(host: &HostName, machine: &Reading) {
 }
 
 /// When nothing is left to do and nothing is wanting, instances are volume sets, and as many as
-/// were asked for.
-pub(super) fn at_rest(fleet: &Fleet, report: &Report) {
+/// were asked for. Whether that was so.
+pub(super) fn at_rest(fleet: &Fleet, report: &Report) -> bool {
     if report.leaves_wanting() {
-        return;
+        return false;
     }
     let mut mains: BTreeMap<SlotId, usize> = BTreeMap::new();
     let mut attached: BTreeMap<SlotId, BTreeSet<SourceName>> = BTreeMap::new();
@@ -150,6 +150,7 @@ pub(super) fn at_rest(fleet: &Fleet, report: &Report) {
             }
         }
     }
+    true
 }
 
 /// Slots whose instances the plan starts.
