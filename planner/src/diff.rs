@@ -90,6 +90,8 @@ pub(crate) struct Kept<'a> {
     pub(crate) volumes: Vec<VolumeDiff<'a>>,
     /// What its instance needs.
     pub(crate) instance: InstanceNeed,
+    /// Whether its volumes grow only while nothing uses them, and something does.
+    pub(crate) grows_paused: bool,
     /// Whether its instance is kept running otherwise than the manifest says.
     pub(crate) supervise: bool,
 }

@@ -13,7 +13,7 @@ mod wording;
 
 use crate::Inputs;
 use crate::diff::instance::{InstanceNeed, serving};
-use crate::diff::volume::VolumeNeed;
+use crate::diff::volume::{VolumeDiff, VolumeNeed};
 use crate::diff::{Diff, GroupDiff, Kept};
 use crate::model::desired::Strategy;
 use crate::model::name::{AppName, GroupName};
@@ -137,6 +137,7 @@ impl<'a> Site<'a, '_> {
     fn group(&mut self, group: &mut GroupDiff<'a>, changes: &mut Vec<Change>) -> Option<Rollout> {
         let (app, name) = (&group.app.name, &group.group.name);
         let mut rollout = rollout(format!("{app}/{name}"), Some(app), Some(name));
+        self.pause_for_growth(group);
         let work = self.work(group);
         let runs = group.runs.clone();
         let crew = runs.as_ref().map(|runs| Crew {
@@ -188,6 +189,28 @@ impl<'a> Site<'a, '_> {
         Some(rollout)
     }
 
+    /// A volume that cannot grow while it is used grows while its instance is replaced by one of
+    /// the same release; that spends the budget of the rollout.
+    fn pause_for_growth(&mut self, group: &mut GroupDiff<'a>) {
+        let release = group.runs.as_ref().map(|runs| &runs.release);
+        for kept in group.kept.iter_mut().filter(|kept| kept.grows_paused) {
+            let grows = |volume: &VolumeDiff<'_>| matches!(volume.need, VolumeNeed::Grow { .. });
+            if kept.instance != InstanceNeed::Nothing || !kept.volumes.iter().any(grows) {
+                continue;
+            }
+            if kept.main.map(|main| &main.release) == release {
+                let why = "a volume of it grows, which its host cannot do while it is used";
+                kept.instance = InstanceNeed::Restart { why: why.to_string() };
+                kept.supervise = false;
+            } else {
+                let why = "its volumes grow when its instance is replaced: its host cannot grow \
+                           one that is used, and the new release is held back";
+                let object = Object::Slot { slot: kept.claim.slot.clone() };
+                self.report.say(Kind::Waiting, object, why, "");
+            }
+        }
+    }
+
     /// Sorts slots by whether they serve, and holds back what the strategy or its budget forbid.
     fn work(&mut self, group: &GroupDiff<'_>) -> Work {
         let mut work = Work::default();
@@ -197,11 +220,9 @@ impl<'a> Site<'a, '_> {
             let up = kept.main.is_some_and(serving);
             match &kept.instance {
                 InstanceNeed::Nothing => down_untouched += usize::from(!up),
-                InstanceNeed::Start | InstanceNeed::Restart { .. } | InstanceNeed::Confirm => {
-                    work.down.push(i);
-                }
-                InstanceNeed::Redeploy { .. } => {
-                    redeploys = true;
+                InstanceNeed::Start | InstanceNeed::Confirm => work.down.push(i),
+                InstanceNeed::Restart { .. } | InstanceNeed::Redeploy { .. } => {
+                    redeploys |= up || is_redeploy(kept);
                     if up { work.up.push(i) } else { work.down.push(i) }
                 }
             }
@@ -231,7 +252,7 @@ impl<'a> Site<'a, '_> {
             self.report.say(Kind::Waiting, object, why, hint);
             work.up.clear();
         }
-        if work.up.iter().chain(&work.down).any(|i| is_redeploy(&group.kept[*i])) {
+        if !work.up.is_empty() || work.down.iter().any(|i| is_redeploy(&group.kept[*i])) {
             work.choice = Some(Choice { max_unavailable: budget.max(1), ..choice });
         }
         work

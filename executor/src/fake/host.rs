@@ -194,6 +194,7 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
                 extent: Size::from_mib(4),
                 header: Size::ZERO,
                 cap_enforced: true,
+                grows_online: true,
             });
             false
         }

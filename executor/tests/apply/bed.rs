@@ -6,6 +6,7 @@ use executor::fake::catalog::FakeCatalog;
 use executor::fake::host::FakeHost;
 use executor::host::Host;
 use executor::observe::{Checks, observe};
+use planner::Planned;
 use planner::check;
 use planner::manifest;
 use planner::manifest::resolve::{Context, resolve};
@@ -19,7 +20,6 @@ use planner::model::observed::{HostView, Observed};
 use planner::model::permit::Permits;
 use planner::model::policy::Policy;
 use planner::model::size::Size;
-use planner::Planned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -87,8 +87,7 @@ impl Bed {
         for text in manifests {
             let read = manifest::read("fly.toml", text.as_bytes());
             assert!(!read.has_errors(), "{:#?}", read.problems);
-            let context =
-                Context { path: "fly.toml", text, regions: &regions, file: &|_| None };
+            let context = Context { path: "fly.toml", text, regions: &regions, file: &|_| None };
             let resolved = resolve(&read.manifest.unwrap(), &context);
             let app = resolved.app.unwrap_or_else(|| panic!("{:#?}", resolved.problems));
             apps.insert(app.name.clone(), app);
@@ -119,7 +118,10 @@ impl Bed {
         self.catalog.claims().unwrap()
     }
 
-    pub(crate) async fn plan(&self, manifests: &[String]) -> (Planned, check::Checked<planner::plan::Plan>) {
+    pub(crate) async fn plan(
+        &self,
+        manifests: &[String],
+    ) -> (Planned, check::Checked<planner::plan::Plan>) {
         let desired = self.desired(manifests);
         let artifacts = artifacts(&desired);
         let (observed, claims) = (self.observed(&desired).await, self.claims());
@@ -170,11 +172,17 @@ impl Bed {
         let hosts: BTreeMap<_, _> = observed
             .iter()
             .map(|(name, view)| match view {
-                HostView::Read(reading) => (name, (&reading.pool, &reading.volumes, &reading.instances)),
+                HostView::Read(reading) => {
+                    (name, (&reading.pool, &reading.volumes, &reading.instances))
+                }
                 HostView::Unread { why, .. } => panic!("{name}: {why}"),
             })
             .collect();
-        format!("{}\n{}", serde_json::to_string_pretty(&hosts).unwrap(), serde_json::to_string_pretty(&claims).unwrap())
+        format!(
+            "{}\n{}",
+            serde_json::to_string_pretty(&hosts).unwrap(),
+            serde_json::to_string_pretty(&claims).unwrap()
+        )
     }
 }
 

@@ -16,7 +16,8 @@ async fn a_sick_slot_stops_its_rollout_and_is_remembered() {
     let bed = Bed::new();
     assert!(bed.apply(&manifests("one", 2)).await.unwrap().is_complete());
     for host in bed.hosts.values() {
-        for instance in host.reading().instances.values().filter(|i| i.slot.app.as_str() == "store") {
+        for instance in host.reading().instances.values().filter(|i| i.slot.app.as_str() == "store")
+        {
             host.sicken(instance.address, true);
         }
     }
@@ -59,7 +60,12 @@ async fn a_step_whose_object_was_changed_meanwhile_is_stale_and_the_rest_goes_on
     assert!(bed.apply(&manifests("one", 2)).await.unwrap().is_complete());
     let bigger: Vec<String> = manifests("one", 2)
         .into_iter()
-        .map(|text| text.replace("destination = \"/data\"", "destination = \"/data\"\ninitial_size = \"20gb\""))
+        .map(|text| {
+            text.replace(
+                "destination = \"/data\"",
+                "destination = \"/data\"\ninitial_size = \"20gb\"",
+            )
+        })
         .collect();
     let (_, checked) = bed.plan(&bigger).await;
     let ewr: planner::model::name::HostName = "ewr-1".parse().unwrap();
@@ -133,7 +139,10 @@ async fn a_host_that_cannot_be_read_is_left_alone_and_the_others_go_on() {
     let (planned, _) = bed.plan(&manifests("two", 3)).await;
     assert!(planned.report.has(Kind::Unknown), "{:#?}", planned.report);
     assert!(planned.plan.steps().all(|step| step.host != ewr));
-    assert!(matches!(bed.hosts[&ewr].observe().await, planner::model::observed::HostView::Unread { .. }));
+    assert!(matches!(
+        bed.hosts[&ewr].observe().await,
+        planner::model::observed::HostView::Unread { .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]

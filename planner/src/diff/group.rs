@@ -184,6 +184,7 @@ fn keep<'a>(
         main,
         volumes,
         instance: InstanceNeed::Nothing,
+        grows_paused: main.is_some() && !volume::grows_online(host),
         supervise: false,
     };
     refuse_dropped(scope, &mut kept, diff, report);

@@ -87,6 +87,14 @@ impl VolumeDiff<'_> {
     }
 }
 
+/// Whether volumes of the host can grow while they are used.
+pub(crate) const fn grows_online(host: Trusted<'_>) -> bool {
+    match &host.reading.pool {
+        PoolView::Present(pool) => pool.grows_online,
+        PoolView::Absent => true,
+    }
+}
+
 /// Whether the volume is no slot's any more.
 pub(crate) const fn is_retired(view: &VolumeView) -> bool {
     match view.state {

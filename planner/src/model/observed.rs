@@ -89,6 +89,8 @@ pub struct Pool {
     pub header: Size,
     /// Whether a volume cannot outgrow its cap.
     pub cap_enforced: bool,
+    /// Whether a volume can grow while an instance uses it.
+    pub grows_online: bool,
 }
 
 /// A volume as it is.

@@ -36,7 +36,8 @@ pub(super) fn in_place(
             changes.push(wording::marked(&kept.claim, volume, view, marks));
             steps.push(step::mark_volume(&host, view, marks.clone()));
         }
-        if let VolumeNeed::Grow { to } = volume.need {
+        if let (VolumeNeed::Grow { to }, false) = (&volume.need, kept.grows_paused) {
+            let to = *to;
             let from = view.spec.size;
             changes.push(wording::grown(&kept.claim, volume, from, to));
             steps.push(step::grow_volume(&host, &volume.id, from, to, overcommit_thousandths));
@@ -104,6 +105,9 @@ pub(super) fn deploy(
             _,
         ) => {}
     }
+    if kept.grows_paused {
+        steps.extend(grow(crew, kept, changes));
+    }
     let mounted: Vec<&VolumeDiff<'_>> =
         kept.volumes.iter().filter(|volume| volume.mount.is_some()).collect();
     let binds = mounted.iter().filter_map(|volume| {
@@ -136,6 +140,20 @@ pub(super) fn deploy(
         on_failure: Vec::new(),
         claims_on_failure: vec![ClaimAct::Failed { slot, release: crew.runs.release.clone() }],
     }
+}
+
+/// Growth of volumes that nothing uses just now.
+fn grow(crew: &Crew<'_, '_>, kept: &Kept<'_>, changes: &mut Vec<Change>) -> Vec<Step> {
+    let over = crew.inputs.policy.overcommit_thousandths;
+    let mut steps = Vec::new();
+    for volume in &kept.volumes {
+        if let (VolumeNeed::Grow { to }, Some(view)) = (&volume.need, volume.view) {
+            let from = view.spec.size;
+            changes.push(wording::grown(&kept.claim, volume, from, *to));
+            steps.push(step::grow_volume(&kept.claim.host, &volume.id, from, *to, over));
+        }
+    }
+    steps
 }
 
 /// The step that makes a volume of an existing slot, or takes it back.

@@ -96,6 +96,7 @@ fn new_pool(
         extent: Size::ZERO,
         header: Size::ZERO,
         cap_enforced: true,
+        grows_online: true,
     }
 }
 

@@ -54,6 +54,7 @@ impl Owned {
             extent: Size::ZERO,
             header: Size::ZERO,
             cap_enforced: true,
+            grows_online: true,
         };
         let reading = Reading {
             at: NOW,

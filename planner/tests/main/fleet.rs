@@ -258,6 +258,7 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
             extent: Size::from_mib(4),
             header: Size::ZERO,
             cap_enforced: true,
+            grows_online: host.grows_online,
         }),
     };
     let kinds = host.runs.iter().map(|word| match word.as_str() {

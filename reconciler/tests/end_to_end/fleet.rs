@@ -52,6 +52,8 @@ impl Fleet {
         let root = tempfile::tempdir().unwrap();
         let fleet = Self { root, net, user };
         fs::create_dir_all(fleet.repo()).unwrap();
+        // A repository of another owner is refused by git unless it is named as safe.
+        fs::write(fleet.root.path().join(".gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
         fleet.git(&["init", "-q", "-b", "main"]);
         fleet.write(
             "tiedown.toml",
@@ -67,6 +69,7 @@ impl Fleet {
     pub(crate) fn settings(&self, hosts: &[(&str, &str)]) -> String {
         let state = self.state();
         let mut text = format!("fleet = \"t{}\"\nstate_dir = {state:?}\n", self.net);
+        text.push_str("[policy]\nmax_loss = { count = 100, share = 1.0 }\n");
         for (index, (name, region)) in hosts.iter().enumerate() {
             let first = if self.user.is_some() { 127 } else { 10 };
             write!(
@@ -141,16 +144,8 @@ impl Fleet {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.root.path())
-            .env("GIT_CONFIG_GLOBAL", self.gitconfig())
             .stdin(Stdio::null());
         command
-    }
-
-    /// A repository of another owner is refused by git unless it is named as safe.
-    fn gitconfig(&self) -> PathBuf {
-        let path = self.root.path().join("gitconfig");
-        fs::write(&path, "[safe]\n\tdirectory = *\n").unwrap();
-        path
     }
 
     /// Runs tiedown to its end.

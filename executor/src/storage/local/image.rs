@@ -91,6 +91,12 @@ pub(super) async fn grow(
     Ok(to)
 }
 
+/// Whether a mounted file system may be grown here: the kernel asks for CAP_SYS_RESOURCE, which
+/// root has on a machine of its own and often not in a container.
+pub(super) fn grows_online() -> bool {
+    has_capability(CAP_SYS_RESOURCE)
+}
+
 /// The loop device of an image that is in use, if a mounted file system may be grown here.
 async fn mounted_device(image: &Path) -> Result<String, StorageError> {
     let Some(device) = loop_device(image).await? else {
@@ -99,7 +105,7 @@ async fn mounted_device(image: &Path) -> Result<String, StorageError> {
             holder: "somebody who has not mounted it".to_owned(),
         });
     };
-    if !has_capability(CAP_SYS_RESOURCE) {
+    if !grows_online() {
         return Err(StorageError::Missing {
             what: "the right to grow a mounted file system (CAP_SYS_RESOURCE)".to_owned(),
             hint: "stop the instance that uses the volume, or run where root has all rights"

@@ -2,7 +2,7 @@
 //! is the pool that was meant is not judged here.
 
 use super::record::{self, PoolRecord, VERSION};
-use super::{EXTENT, LocalKind, LocalStorage, io, own_directory};
+use super::{EXTENT, LocalKind, LocalStorage, image, io, own_directory};
 use crate::durable;
 use crate::ensure::Ensured;
 use crate::storage::{PoolMarks, StorageError};
@@ -26,6 +26,10 @@ impl LocalStorage {
             cap_enforced: match self.kind {
                 LocalKind::Image => true,
                 LocalKind::Directory => false,
+            },
+            grows_online: match self.kind {
+                LocalKind::Image => image::grows_online(),
+                LocalKind::Directory => true,
             },
         }))
     }

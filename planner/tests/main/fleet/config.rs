@@ -28,6 +28,8 @@ pub(crate) struct HostConfig {
     /// A size, or `absent`.
     pub(crate) pool: String,
     pub(crate) make_pool: Option<String>,
+    /// Whether volumes grow while they are used.
+    pub(crate) grows_online: bool,
     pub(crate) subnet: Option<String>,
     pub(crate) unread: Option<String>,
     pub(crate) memory: String,
@@ -44,6 +46,7 @@ impl Default for HostConfig {
             was: None,
             pool: "100GB".to_string(),
             make_pool: None,
+            grows_online: true,
             subnet: None,
             unread: None,
             memory: "64GB".to_string(),

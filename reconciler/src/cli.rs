@@ -1,0 +1,132 @@
+//! The command line: what can be asked, and the one place where a command's end becomes an exit
+//! code. Each command is a file of its own.
+
+mod apply;
+mod completions;
+mod config;
+mod doctor;
+mod down;
+mod drift;
+mod error;
+mod exit;
+mod global;
+mod history;
+mod init;
+mod logs;
+mod observe;
+mod output;
+mod paint;
+mod plan;
+mod progress;
+mod resume;
+mod status;
+mod stop;
+mod validate;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use exit::{Ending, Exit};
+use global::Global;
+use output::Output;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Makes hosts match the fly.toml files of a git repository.
+///
+/// tiedown reads manifests and tiedown.toml from a commit, looks at the hosts, and plans and
+/// applies volumes and the deploys of the instances that sit on them.
+#[derive(Debug, Parser)]
+#[command(name = "tiedown", version, after_help = exit::TABLE, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Doctor(doctor::Args),
+    Validate(validate::Args),
+    Config(config::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Observe(observe::Args),
+    Drift(drift::Args),
+    Status(status::Args),
+    History(history::Args),
+    Logs(logs::Args),
+    Down(down::Args),
+    Resume(resume::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
+}
+
+/// Runs the command line and says how it ended.
+#[must_use]
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody listening is no error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Error.into() } else { Exit::Done.into() };
+        }
+    };
+    log_to_stderr();
+    let output = Output { format: cli.global.format };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&format!("cannot start: {error}"));
+            return Exit::Error.into();
+        }
+    };
+    let exit = match runtime.block_on(run(&cli, output)) {
+        Ok(exit) => exit,
+        Err(error) => error::tell(&error, output).exit(),
+    };
+    // What still blocks, such as a wait for a lock, must not keep the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    let ended = |ending: anyhow::Result<Ending>| ending.map(Ending::exit);
+    match &cli.command {
+        Command::Init(args) => ended(init::run(args, global, output)),
+        Command::Doctor(args) => ended(doctor::run(args, global, output).await),
+        Command::Validate(args) => ended(validate::run(args, global, output)),
+        Command::Config(args) => ended(config::run(args, global, output)),
+        Command::Plan(args) => ended(plan::run(args, global, output).await),
+        Command::Apply(args) => apply::run(args, global, output).await,
+        Command::Observe(args) => ended(observe::run(args, global, output).await),
+        Command::Drift(args) => ended(drift::run(args, global, output).await),
+        Command::Status(args) => ended(status::run(args, global, output).await),
+        Command::History(args) => ended(history::run(args, global, output)),
+        Command::Logs(args) => ended(logs::run(args, global, output).await),
+        Command::Down(args) => down::run(args, global, output).await,
+        Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
+        Command::Man(args) => ended(completions::man(args, output, &Cli::command())),
+    }
+}
+
+/// `TIEDOWN_LOG` says what is logged, as `RUST_LOG` does elsewhere; nothing by default.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIEDOWN_LOG");
+    let Ok(filter) = filter else { return };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

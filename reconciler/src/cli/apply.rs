@@ -1,0 +1,243 @@
+//! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
+
+use super::error::{Refused, Usage};
+use super::exit::{Ending, Exit};
+use super::global::{Apps, Global};
+use super::output::{Closed, Format, Output};
+use super::plan::{Allowed, is_idle, of_report, show};
+use super::progress::Progress;
+use super::{status, stop};
+use crate::fleet::{Abilities, Hosts, Records};
+use crate::pass::{Ask, Looked, PassError, checks};
+use crate::repository::Repository;
+use crate::repository::snapshot::Snapshot;
+use anyhow::Context;
+use executor::apply::{Options, Outcome};
+use planner::check::Checked;
+use planner::document::SavedPlan;
+use planner::plan::Plan;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Show the plan, ask, and apply it; a summary always. A saved plan is not asked about.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown apply
+  tiedown apply --auto-approve --app web
+  tiedown plan -o plan.json && tiedown apply plan.json")]
+pub(super) struct Args {
+    /// A plan saved by `tiedown plan -o`.
+    #[arg(value_name = "PLAN")]
+    saved: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long)]
+    auto_approve: bool,
+    /// Steps at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallelism: u16,
+    /// How long to wait for someone else's lock, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_timeout: u64,
+    #[command(flatten)]
+    apps: Apps,
+    #[command(flatten)]
+    allowed: Allowed,
+}
+
+pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let asks = args.saved.is_none() && !args.auto_approve;
+    if asks && (!output.can_ask() || output.format == Format::Json) {
+        return Err(Usage::new(
+            "nobody can be asked here, so nothing was begun",
+            "run it in a terminal, or say --auto-approve",
+        )
+        .into());
+    }
+    let saved = args.saved.as_deref().map(read_saved).transpose()?;
+    let repository = global.repository()?;
+    let snapshot = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
+        Some(commit) => repository.at(commit)?,
+        None => global.snapshot(&repository)?,
+    };
+    let abilities = Abilities::probe()?;
+    let settings = global.settings(&snapshot, &abilities, output)?;
+    let looking = Records::look(&settings)?;
+    let selection = args.apps.selection();
+    let mut ask = Ask {
+        snapshot: &snapshot,
+        settings: &settings,
+        abilities: &abilities,
+        records: &looking,
+        selection: &selection,
+        permits: args.allowed.permits(),
+    };
+    ask.guard_records()?;
+    let mut looked = ask.look().await?;
+    if let Some(saved) = saved {
+        same_source(&saved, &ask, &repository, global, &looked).await?;
+        looked.plan = saved.plan;
+        looked.report = saved.report;
+    }
+    let checked = ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+    let shown = unless_closed(show(&looked, output))?;
+    if asks && !is_idle(&looked) && !(shown && approved(output)) {
+        return Err(
+            Usage::new("not approved, so nothing was begun", "answer `yes` to apply").into()
+        );
+    }
+    let records = Records::open(&settings)?;
+    ask.records = &records;
+    if let Err(error) = ask.remember() {
+        output.warn(&format!("{error}; a state directory that is lost would not be noticed"));
+    }
+    let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let work = carry_out(args, &ask, &looked, &checked, &hosts, &stop, output);
+    stop::patiently(&stop, output, work).await
+}
+
+fn read_saved(path: &Path) -> anyhow::Result<SavedPlan> {
+    let what = || format!("cannot use the saved plan {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(what)?;
+    SavedPlan::from_json(&text).with_context(what)
+}
+
+/// A saved plan is for the commit it was made from; the one that is asked for now must mean the
+/// same for the apps in it.
+async fn same_source(
+    saved: &SavedPlan,
+    ask: &Ask<'_>,
+    repository: &Repository,
+    global: &Global,
+    looked: &Looked,
+) -> anyhow::Result<()> {
+    let refused = |message: String| Refused { message, hint: "plan again".to_owned() };
+    if saved.plan.fleet != ask.settings.fleet {
+        let message = format!("the plan is for the fleet {}", saved.plan.fleet);
+        return Err(refused(message).into());
+    }
+    let now: Snapshot<'_> = global.snapshot(repository)?;
+    if now.source() == ask.snapshot.source() && saved.plan.commit.is_some() {
+        return Ok(());
+    }
+    let asked = Ask { snapshot: &now, ..*ask }.look().await?;
+    for app in saved.plan.apps() {
+        let same = asked.desired.apps.get(app) == looked.desired.apps.get(app)
+            && asked.artifacts.get(app) == looked.artifacts.get(app);
+        if !same {
+            let message =
+                format!("{} means something else for app {app} than the plan", now.name());
+            return Err(refused(message).into());
+        }
+    }
+    Ok(())
+}
+
+fn approved(output: Output) -> bool {
+    output.say("\nDo you want to perform these actions? Only 'yes' will be accepted.");
+    output.ask("  Enter a value: ").as_deref() == Some("yes")
+}
+
+/// Applying goes on when nobody reads the results any more.
+fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<bool> {
+    match result {
+        Err(error) if error.is::<Closed>() => Ok(false),
+        result => result.map(|()| true),
+    }
+}
+
+async fn carry_out(
+    args: &Args,
+    ask: &Ask<'_>,
+    looked: &Looked,
+    checked: &Checked<Plan>,
+    hosts: &Hosts,
+    stop: &Arc<AtomicBool>,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let progress = Progress::new(output);
+    let options = Options {
+        parallelism: usize::from(args.parallelism),
+        lock_wait: Duration::from_secs(args.lock_timeout),
+        purpose: format!("apply of {}", ask.snapshot.name()),
+        by: whoami(),
+    };
+    let say = Box::new(move |event| progress.tell(&event));
+    let outcome = ask.apply(checked, hosts, &options, say, Arc::clone(stop)).await;
+    let outcome = match outcome {
+        Err(PassError::Apply(error)) => {
+            return Err(anyhow::Error::from(PassError::Apply(error))
+                .context("applying ended early; what was begun can be applied again"));
+        }
+        outcome => outcome?,
+    };
+    let ending = ending(&outcome, looked);
+    if is_idle(looked) && output.format == Format::Text {
+        return Ok(ending.exit());
+    }
+    let status = status::look(ask.settings, hosts, ask.records, &checks(&looked.desired)).await?;
+    let told = match output.format {
+        Format::Text => {
+            let text = format!("\n{}\n{}", summary(&outcome, looked), status::slots(&status));
+            output.result(&text)
+        }
+        Format::Json => output.json(&json!({
+            "plan": planner::render::json::plan(&looked.plan, &looked.report),
+            "outcome": outcome,
+            "status": status,
+            "exit": ending.exit().code(),
+        })),
+    };
+    unless_closed(told)?;
+    Ok(ending.exit())
+}
+
+fn whoami() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.unwrap_or_else(|_| format!("uid {}", rustix::process::geteuid().as_raw()));
+    format!("{user}, process {}", std::process::id())
+}
+
+/// The one value that exit code and summary are made from.
+fn ending(outcome: &Outcome, looked: &Looked) -> Ending {
+    let whole = outcome.is_complete();
+    let nothing_done = outcome.done.is_empty();
+    Ending {
+        stale: outcome.is_stale(),
+        errored: !whole && nothing_done && !outcome.is_stale() && !outcome.stopped,
+        partly: !whole && !nothing_done,
+        ..of_report(&looked.report)
+    }
+}
+
+/// What was done, what failed and why, what was not tried.
+fn summary(outcome: &Outcome, looked: &Looked) -> String {
+    let mut text = String::new();
+    for failure in &outcome.failures {
+        let how = if failure.stale { "Stale" } else { "Failed" };
+        let step = failure.step.as_ref().map_or("did not come up", |step| step.0.as_str());
+        let _ = writeln!(text, "{how}: {}: {step}: {}", failure.object, failure.why);
+    }
+    for skipped in &outcome.skipped {
+        let _ = writeln!(text, "Not tried: {}: {}", skipped.object, skipped.why);
+    }
+    let made = outcome.done.iter().filter(|(_, e)| *e != executor::ensure::Ensured::AlreadySo);
+    let (made, all) = (made.count(), looked.plan.steps().count());
+    let _ = match (outcome.is_complete(), outcome.stopped) {
+        (true, _) => {
+            let summary = looked.plan.summary();
+            let (add, change, destroy) = (summary.add, summary.change, summary.destroy);
+            writeln!(text, "Applied: {add} added, {change} changed, {destroy} destroyed.")
+        }
+        (false, true) => writeln!(text, "Stopped: {made} of {all} steps were done."),
+        (false, false) if outcome.is_stale() => {
+            writeln!(text, "Stale: the world moved since the plan was made; nothing was done.")
+        }
+        (false, false) => writeln!(text, "Partly applied: {made} of {all} steps were done."),
+    };
+    text
+}

@@ -1,0 +1,170 @@
+//! `tiedown doctor`: what is missing, and how to get it.
+
+use super::exit::Ending;
+use super::global::Global;
+use super::output::{Format, Output};
+use crate::fleet::{Abilities, Hosts, Records};
+use crate::repository::tree::KnownTrees;
+use crate::settings::Settings;
+use crate::settings::load::load;
+use executor::storage::local::LocalKind;
+use planner::model::observed::{HostView, PoolView};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Say what is missing on this machine (privileges, programs, pools) and how to get it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown doctor")]
+pub(super) struct Args {}
+
+/// How a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Weight {
+    /// All is well.
+    Ok,
+    /// It works, with less.
+    Less,
+    /// It does not work.
+    Missing,
+    /// A host could not be read.
+    Unread,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    weight: Weight,
+    what: String,
+    found: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    hint: String,
+}
+
+impl Finding {
+    fn new(weight: Weight, what: &str, found: impl Into<String>, hint: &str) -> Self {
+        Self { weight, what: what.to_owned(), found: found.into(), hint: hint.to_owned() }
+    }
+}
+
+pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
+    let abilities = Abilities::probe()?;
+    let mut findings = machine(&abilities);
+    let repository = global.repository()?;
+    let snapshot = global.snapshot(&repository)?;
+    let settings = load(&snapshot, &abilities.machine())?;
+    findings.push(state_dir(&settings));
+    let records = Records::look(&settings);
+    match &records {
+        Ok(records) => {
+            let found = if records.id.is_some() { "opens" } else { "made by the first apply" };
+            findings.push(Finding::new(Weight::Ok, "catalog", found, ""));
+            let trees = Arc::new(KnownTrees::new(&repository));
+            let hosts = Hosts::open(&settings, &abilities, records, &(trees as _))?;
+            for (name, host) in hosts.all() {
+                findings.push(self::host(name.as_str(), &host.observe().await));
+            }
+        }
+        Err(error) => {
+            let hint = "`state_dir` of tiedown.toml says where it is";
+            let finding = Finding::new(Weight::Missing, "catalog", executor::chain(error), hint);
+            findings.push(finding);
+        }
+    }
+    match output.format {
+        Format::Json => output.json(&findings)?,
+        Format::Text => output.result(&text(&findings))?,
+    }
+    let has = |weight| findings.iter().any(|finding| finding.weight == weight);
+    Ok(Ending {
+        errored: has(Weight::Missing),
+        incomplete: has(Weight::Unread),
+        ..Ending::default()
+    })
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { weight, what, found, hint } in findings {
+        let mark = match weight {
+            Weight::Ok => "ok      ",
+            Weight::Less => "less    ",
+            Weight::Missing => "missing ",
+            Weight::Unread => "unread  ",
+        };
+        text += &format!("{mark}{what}: {found}\n");
+        if !hint.is_empty() {
+            text += &format!("          hint: {hint}\n");
+        }
+    }
+    text
+}
+
+/// Privileges and programs.
+fn machine(abilities: &Abilities) -> Vec<Finding> {
+    let capabilities = &abilities.capabilities;
+    let who = if capabilities.root { "root" } else { "an ordinary user" };
+    let mut findings = vec![Finding::new(Weight::Ok, "user", who, "")];
+    for lack in &capabilities.lacks {
+        let weight = if capabilities.instances { Weight::Less } else { Weight::Missing };
+        findings.push(Finding::new(weight, lack.name, lack.why.clone(), lack.way_out));
+    }
+    match abilities.volumes() {
+        LocalKind::Image => {
+            let hint = "apt-get install e2fsprogs mount";
+            for program in ["mkfs.ext4", "resize2fs", "losetup"] {
+                findings.push(match executor::command::find(program) {
+                    Some(path) => Finding::new(Weight::Ok, program, path.display().to_string(), ""),
+                    None => Finding::new(Weight::Missing, program, "not installed", hint),
+                });
+            }
+        }
+        LocalKind::Directory => findings.push(Finding::new(
+            Weight::Less,
+            "volumes",
+            "directories, whose size is not enforced",
+            "run as root where loop devices are allowed",
+        )),
+    }
+    findings
+}
+
+/// The directory that is there, or the nearest above it in which it would be made.
+fn state_dir(settings: &Settings) -> Finding {
+    let path = settings.state_dir.as_path();
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok();
+    let shown = path.display();
+    match (writable, there == path) {
+        (true, true) => Finding::new(Weight::Ok, "state directory", shown.to_string(), ""),
+        (true, false) => {
+            Finding::new(Weight::Ok, "state directory", format!("{shown}, made when needed"), "")
+        }
+        (false, _) => Finding::new(
+            Weight::Missing,
+            "state directory",
+            format!("{} cannot be written", there.display()),
+            "run as its owner, or write another `state_dir` in tiedown.toml",
+        ),
+    }
+}
+
+fn host(name: &str, view: &HostView) -> Finding {
+    let what = format!("host {name}");
+    match view {
+        HostView::Unread { why, hint } => Finding::new(Weight::Unread, &what, why.clone(), hint),
+        HostView::Read(reading) => {
+            let found = match &reading.pool {
+                PoolView::Absent => "readable, its pool is made by the first apply".to_owned(),
+                PoolView::Present(pool) => format!(
+                    "readable, pool of {}, {} volumes, {} instances",
+                    pool.size,
+                    reading.volumes.len(),
+                    reading.instances.len()
+                ),
+            };
+            Finding::new(Weight::Ok, &what, found, "")
+        }
+    }
+}

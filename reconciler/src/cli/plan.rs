@@ -1,0 +1,131 @@
+//! `tiedown plan`: what would change and why, and what would not and why not.
+
+use super::exit::Ending;
+use super::global::{Apps, Global};
+use super::output::{Format, Output};
+use super::paint::Ansi;
+use crate::fleet::{Abilities, Records};
+use crate::pass::{Ask, Looked};
+use anyhow::Context;
+use planner::document::SavedPlan;
+use planner::model::permit::{Permit, Permits};
+use planner::render::{json, text};
+use planner::report::{Kind, Report};
+use std::path::PathBuf;
+
+/// Show what would change and why, and what would not and why not. Changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown plan
+  tiedown plan --app web --rev feature
+  tiedown plan -o plan.json && tiedown apply plan.json
+  tiedown plan --detailed-exitcode --format json")]
+pub(super) struct Args {
+    /// Save the plan to a file, for `tiedown apply FILE`.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 2 if there are changes.
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Write the plan as JSON to a file too.
+    #[arg(long, value_name = "FILE")]
+    json_into: Option<PathBuf>,
+    #[command(flatten)]
+    apps: Apps,
+    #[command(flatten)]
+    allowed: Allowed,
+}
+
+/// What a person allows. The only place where permits are minted from flags.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Allowed {
+    /// Allow that volumes whose retention has passed are destroyed.
+    #[arg(long)]
+    allow_destroy: bool,
+    /// Allow that a slot starts on an empty volume in place of one with data, and that a fleet
+    /// whose records are gone starts anew.
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+    /// Try a release again that failed.
+    #[arg(long)]
+    retry: bool,
+}
+
+impl Allowed {
+    pub(super) fn permits(self) -> Permits {
+        let flags = [
+            (self.allow_destroy, Permit::Destroy),
+            (self.allow_empty, Permit::Empty),
+            (self.retry, Permit::Retry),
+        ];
+        let given = flags.into_iter().filter(|(given, _)| *given);
+        given.fold(Permits::NONE, |permits, (_, permit)| permits.grant(permit))
+    }
+}
+
+pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
+    let repository = global.repository()?;
+    let snapshot = global.snapshot(&repository)?;
+    let abilities = Abilities::probe()?;
+    let settings = global.settings(&snapshot, &abilities, output)?;
+    let records = Records::look(&settings)?;
+    let ask = Ask {
+        snapshot: &snapshot,
+        settings: &settings,
+        abilities: &abilities,
+        records: &records,
+        selection: &args.apps.selection(),
+        permits: args.allowed.permits(),
+    };
+    ask.guard_records()?;
+    let looked = ask.look().await?;
+    ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+    if let Some(path) = &args.out {
+        let saved = SavedPlan { plan: looked.plan.clone(), report: looked.report.clone() };
+        write(path, &saved.to_json())?;
+    }
+    if let Some(path) = &args.json_into {
+        let mut document = serde_json::to_string_pretty(&json::plan(&looked.plan, &looked.report))?;
+        document.push('\n');
+        write(path, &document)?;
+    }
+    show(&looked, output)?;
+    if output.format == Format::Json {
+        output.json(&json::plan(&looked.plan, &looked.report))?;
+    }
+    let changes = args.detailed_exitcode && !is_idle(&looked);
+    Ok(Ending { changes, ..of_report(&looked.report) })
+}
+
+fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether the plan does nothing.
+pub(super) fn is_idle(looked: &Looked) -> bool {
+    looked.plan.is_empty() && looked.plan.changes.is_empty()
+}
+
+/// Shows warnings beside, and the plan unless JSON was asked for.
+pub(super) fn show(looked: &Looked, output: Output) -> anyhow::Result<()> {
+    for (problem, source) in &looked.prepared.warnings {
+        output.say(&problem.render(source, planner::manifest::problem::Look::Styled));
+    }
+    for note in &looked.prepared.notes {
+        output.warn(note);
+    }
+    match output.format {
+        Format::Text => output.result(&text::plan(&looked.plan, &looked.report, &Ansi)),
+        Format::Json => Ok(()),
+    }
+}
+
+/// What a report makes of the ending.
+pub(super) fn of_report(report: &Report) -> Ending {
+    Ending {
+        refused: report.has(Kind::Refused),
+        incomplete: report.has(Kind::Unknown),
+        wanting: report.has(Kind::Blocked) || report.has(Kind::Waiting),
+        ..Ending::default()
+    }
+}

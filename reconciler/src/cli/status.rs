@@ -1,0 +1,153 @@
+//! `tiedown status`: what is.
+
+use super::exit::Ending;
+use super::global::Global;
+use super::output::{Format, Output, table};
+use crate::fleet::{Abilities, Hosts, Records};
+use crate::pass;
+use crate::repository::tree::KnownTrees;
+use crate::settings::Settings;
+use crate::status::{InstanceStatus, SlotStatus, Status};
+use planner::model::size::Size;
+use std::sync::Arc;
+
+/// Show what is: hosts, slots with their instances and addresses, and volumes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown status\n  tiedown status --format json | jq .slots")]
+pub(super) struct Args {}
+
+pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
+    let repository = global.repository()?;
+    let snapshot = global.snapshot(&repository)?;
+    let abilities = Abilities::probe()?;
+    let settings = global.settings(&snapshot, &abilities, output)?;
+    let records = Records::look(&settings)?;
+    let trees = Arc::new(KnownTrees::new(&repository));
+    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let checks = pass::checks_of(&snapshot, &settings);
+    let status = look(&settings, &hosts, &records, &checks).await?;
+    match output.format {
+        Format::Json => output.json(&status)?,
+        Format::Text => output.result(&text(&status))?,
+    }
+    Ok(Ending { incomplete: !status.is_complete(), ..Ending::default() })
+}
+
+/// Looks at all hosts.
+pub(super) async fn look(
+    settings: &Settings,
+    hosts: &Hosts,
+    records: &Records,
+    checks: &executor::observe::Checks,
+) -> anyhow::Result<Status> {
+    let observed = executor::observe::observe(&hosts.all(), checks).await;
+    let claims = records.catalog.claims()?;
+    Ok(Status::of(settings, &observed, &claims))
+}
+
+/// The whole status for people.
+fn text(status: &Status) -> String {
+    let mut text = format!("Fleet {}\n\n{}", status.fleet, hosts(status));
+    if status.slots.is_empty() {
+        text += "\nNo slots.\n";
+    } else {
+        text += &format!("\n{}", slots(status));
+    }
+    text += &kept(status);
+    text
+}
+
+fn hosts(status: &Status) -> String {
+    let size = |bytes: Option<u64>| {
+        bytes.map_or_else(|| "-".to_owned(), |b| Size::from_bytes(b).to_string())
+    };
+    let rows: Vec<Vec<String>> = status
+        .hosts
+        .iter()
+        .map(|host| {
+            let state = match (&host.why, host.readable) {
+                (Some(why), _) => format!("{}, not read: {why}", host.state),
+                (None, _) => host.state.clone(),
+            };
+            let (promised, capacity) = (size(host.promised_bytes), size(host.capacity_bytes));
+            let used = size(host.used_bytes);
+            vec![host.name.clone(), host.region.clone(), promised, capacity, used, state]
+        })
+        .collect();
+    let mut text = table(&["HOST", "REGION", "PROMISED", "CAPACITY", "USED", "STATE"], &rows);
+    let loose = status.hosts.iter().filter(|host| host.sizes_enforced == Some(false));
+    let loose: Vec<&str> = loose.map(|host| host.name.as_str()).collect();
+    if !loose.is_empty() {
+        text += &format!("Sizes of volumes are not enforced on {}.\n", loose.join(", "));
+    }
+    text
+}
+
+/// What runs where and how to reach it.
+pub(super) fn slots(status: &Status) -> String {
+    let rows: Vec<Vec<String>> = status
+        .slots
+        .iter()
+        .map(|slot| {
+            vec![
+                slot.slot.clone(),
+                slot.host.clone().unwrap_or_else(|| "-".to_owned()),
+                state(slot),
+                addresses(slot.instance.as_ref()),
+                volumes(slot),
+            ]
+        })
+        .collect();
+    table(&["SLOT", "HOST", "STATE", "ADDRESS", "VOLUMES"], &rows)
+}
+
+fn state(slot: &SlotStatus) -> String {
+    let Some(instance) = &slot.instance else { return "no instance".to_owned() };
+    let mut text = instance.state.clone();
+    match instance.healthy {
+        Some(true) => text += ", healthy",
+        Some(false) => text += ", unhealthy",
+        None => {}
+    }
+    match &instance.why {
+        Some(why) => format!("{text}: {why}"),
+        None => text,
+    }
+}
+
+fn addresses(instance: Option<&InstanceStatus>) -> String {
+    let Some(instance) = instance else { return "-".to_owned() };
+    if instance.ports.is_empty() {
+        return instance.address.clone();
+    }
+    let url = |port: &u16| format!("http://{}:{port}", instance.address);
+    instance.ports.iter().map(url).collect::<Vec<_>>().join(" ")
+}
+
+fn volumes(slot: &SlotStatus) -> String {
+    let volume = |volume: &crate::status::SlotVolume| {
+        format!("{} {}", volume.source, Size::from_bytes(volume.size_bytes))
+    };
+    slot.volumes.iter().map(volume).collect::<Vec<_>>().join(", ")
+}
+
+/// Volumes that are no slot's any more.
+fn kept(status: &Status) -> String {
+    let kept = status.volumes.iter().filter(|volume| volume.state != "attached");
+    let rows: Vec<Vec<String>> = kept
+        .map(|volume| {
+            vec![
+                volume.id.clone(),
+                volume.source.clone(),
+                volume.slot.clone(),
+                volume.host.clone(),
+                Size::from_bytes(volume.size_bytes).to_string(),
+                volume.state.clone(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table(&["VOLUME", "SOURCE", "WAS OF", "HOST", "SIZE", "STATE"], &rows))
+}

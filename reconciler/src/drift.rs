@@ -1,0 +1,65 @@
+//! What hosts have that was not applied: the drift of a plan's report, and the hosts that could
+//! not be asked. Changes nothing.
+
+use planner::model::host::{HostSpec, HostState};
+use planner::model::name::HostName;
+use planner::model::observed::{HostView, Observed};
+use planner::report::{Drift, Report};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A host that could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Which.
+    pub host: String,
+    /// Why.
+    pub why: String,
+    /// The way out.
+    pub hint: String,
+}
+
+/// All that is not as it was left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drifted {
+    /// What differs, sorted by object.
+    pub drift: Vec<Drift>,
+    /// Hosts of which nothing is known; those given up are not missed.
+    pub unread: Vec<Unread>,
+}
+
+impl Drifted {
+    /// From a report and what was observed.
+    #[must_use]
+    pub fn of(report: &Report, observed: &Observed, hosts: &BTreeMap<HostName, HostSpec>) -> Self {
+        let mut unread = Vec::new();
+        for (name, host) in hosts {
+            match (host.state, observed.get(name)) {
+                (HostState::Lost, _) | (_, Some(HostView::Read(_))) => {}
+                (HostState::Active | HostState::Cordoned, Some(HostView::Unread { why, hint })) => {
+                    unread.push(Unread {
+                        host: name.to_string(),
+                        why: why.clone(),
+                        hint: hint.clone(),
+                    });
+                }
+                (HostState::Active | HostState::Cordoned, None) => unread.push(Unread {
+                    host: name.to_string(),
+                    why: "it was not asked".to_owned(),
+                    hint: "run `tiedown doctor`".to_owned(),
+                }),
+            }
+        }
+        Self { drift: report.drift.clone(), unread }
+    }
+
+    /// A line for each difference; nothing where there is none.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let line = |drift: &Drift| {
+            let Drift { object, field, before, after, .. } = drift;
+            format!("{object}: {field}: {before} -> {after}\n")
+        };
+        self.drift.iter().map(line).collect()
+    }
+}

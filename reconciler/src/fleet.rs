@@ -1,0 +1,178 @@
+//! The settings made live: hosts of this machine, and what the fleet remembers. Looking makes no
+//! file; acting makes the state directory.
+
+pub mod state_files;
+
+pub use state_files::StateFiles;
+
+use crate::settings::{HostSettings, Machine, RuntimeDriver, Settings, StorageSettings};
+use executor::artifact::Trees;
+use executor::catalog::embedded::EmbeddedCatalog;
+use executor::catalog::{Catalog, CatalogError};
+use executor::host::Host;
+use executor::host::local::LocalHost;
+use executor::journal::Journal;
+use executor::machine::{MachineError, machine_id};
+use executor::names::{HostDir, StateDir};
+use executor::runtime::process::port::ProcessRuntime;
+use executor::runtime::process::{Capabilities, probe};
+use executor::storage::local::{LocalKind, LocalStorage};
+use planner::model::name::HostName;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why the fleet could not be got at.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// It could not be tried what this machine allows.
+    #[error("cannot find out what this machine allows")]
+    Probe(#[source] std::io::Error),
+    /// The machine has no identity.
+    #[error("this machine's identity is not known")]
+    Machine(#[from] MachineError),
+    /// The catalog does not work.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// What this machine allows, found by trying.
+#[derive(Debug, Clone)]
+pub struct Abilities {
+    /// The binary that runs.
+    pub program: PathBuf,
+    /// What was tried and worked.
+    pub capabilities: Capabilities,
+}
+
+impl Abilities {
+    /// Tries.
+    ///
+    /// # Errors
+    /// [`FleetError::Probe`].
+    pub fn probe() -> Result<Self, FleetError> {
+        let program = std::env::current_exe().map_err(FleetError::Probe)?;
+        let capabilities = probe(&program).map_err(FleetError::Probe)?;
+        Ok(Self { program, capabilities })
+    }
+
+    /// This machine, for defaults of settings.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        Machine::here(!self.capabilities.network_namespaces)
+    }
+
+    /// What volumes of a local pool are made of here.
+    #[must_use]
+    pub const fn volumes(&self) -> LocalKind {
+        if self.capabilities.root && self.capabilities.loop_devices {
+            LocalKind::Image
+        } else {
+            LocalKind::Directory
+        }
+    }
+}
+
+/// What the fleet remembers, opened.
+#[derive(Clone)]
+pub struct Records {
+    /// Claims, records, locks.
+    pub catalog: Arc<dyn Catalog>,
+    /// Intentions and outcomes.
+    pub journal: Arc<dyn Journal>,
+    /// The catalog's identity; `None`: there is no catalog yet.
+    pub id: Option<String>,
+}
+
+impl Records {
+    /// Opens the catalog to read it; where there is none, nothing is made and nothing remembered.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn look(settings: &Settings) -> Result<Self, CatalogError> {
+        let state = StateDir::at(&settings.state_dir);
+        Ok(Self::of(EmbeddedCatalog::open_read_only(state, &settings.fleet)?))
+    }
+
+    /// Opens the catalog, and makes it if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open(settings: &Settings) -> Result<Self, CatalogError> {
+        let state = StateDir::at(&settings.state_dir);
+        Ok(Self::of(EmbeddedCatalog::open(state, &settings.fleet)?))
+    }
+
+    fn of(catalog: EmbeddedCatalog) -> Self {
+        let id = catalog.id().map(str::to_owned);
+        let catalog = Arc::new(catalog);
+        Self { catalog: Arc::clone(&catalog) as Arc<dyn Catalog>, journal: catalog, id }
+    }
+}
+
+/// The hosts of the fleet, all on this machine.
+pub struct Hosts {
+    /// By name.
+    pub local: BTreeMap<HostName, Arc<LocalHost>>,
+}
+
+impl Hosts {
+    /// Opens them; nothing is made.
+    ///
+    /// # Errors
+    /// [`FleetError::Machine`].
+    pub fn open(
+        settings: &Settings,
+        abilities: &Abilities,
+        records: &Records,
+        trees: &Arc<dyn Trees>,
+    ) -> Result<Self, FleetError> {
+        let machine = machine_id(&StateDir::at(&settings.state_dir))?;
+        let mut local = BTreeMap::new();
+        for (name, host) in &settings.hosts {
+            let StorageSettings::Local { path, .. } = &host.storage;
+            let dir = HostDir::at(path);
+            let storage =
+                LocalStorage::new(settings.fleet.clone(), name.clone(), path, abilities.volumes());
+            let host = LocalHost {
+                fleet: settings.fleet.clone(),
+                name: name.clone(),
+                machine: machine.clone(),
+                storage: Box::new(storage),
+                runtime: Box::new(runtime(settings, host, abilities, &dir)),
+                trees: Arc::clone(trees),
+                directory: dir,
+                catalog: Arc::clone(&records.catalog),
+                turn: tokio::sync::Mutex::new(()),
+            };
+            local.insert(name.clone(), Arc::new(host));
+        }
+        Ok(Self { local })
+    }
+
+    /// As the executor takes them.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<HostName, Arc<dyn Host>> {
+        let hosts = self.local.iter();
+        hosts.map(|(name, host)| (name.clone(), Arc::clone(host) as Arc<dyn Host>)).collect()
+    }
+}
+
+fn runtime(
+    settings: &Settings,
+    host: &HostSettings,
+    abilities: &Abilities,
+    dir: &HostDir,
+) -> ProcessRuntime {
+    match host.runtime {
+        RuntimeDriver::Process => ProcessRuntime {
+            program: abilities.program.clone(),
+            directory: dir.instances(),
+            hidden: vec![settings.state_dir.clone()],
+            fleet: settings.fleet.clone(),
+            host: host.spec.name.clone(),
+            subnet: host.spec.subnet,
+            capabilities: abilities.capabilities.clone(),
+        },
+    }
+}

@@ -1,0 +1,11 @@
+//! Drives: meets people and git. What the binary `tiedown` is made of.
+
+pub mod cli;
+pub mod drift;
+pub mod fleet;
+pub mod history;
+pub mod pass;
+pub mod prepare;
+pub mod repository;
+pub mod settings;
+pub mod status;

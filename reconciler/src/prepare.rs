@@ -1,0 +1,163 @@
+//! From manifests to what the planner takes: what is desired, references made firm, and how the
+//! commit relates to those applied before. Finds what only shows when manifests meet.
+
+pub mod apps;
+pub mod artifacts;
+pub mod selection;
+
+use crate::repository::RepositoryError;
+use crate::repository::snapshot::{Patterns, Snapshot};
+use crate::repository::tree::KnownTrees;
+use crate::settings::Settings;
+use crate::settings::problem::Problem as Clash;
+use planner::manifest::problem::{Problem, Severity};
+use planner::manifest::{self, Read};
+use planner::model::artifact::Artifacts;
+use planner::model::claim::Claims;
+use planner::model::desired::{Desired, Lineage};
+use planner::model::name::AppName;
+use selection::{Selection, SelectionError};
+use std::collections::BTreeMap;
+
+/// One manifest as read.
+#[derive(Debug)]
+pub struct ReadManifest {
+    /// From the root of the tree.
+    pub path: String,
+    /// Its text, for showing problems; what is not UTF-8 replaced.
+    pub text: String,
+    /// What came of reading it.
+    pub read: Read,
+}
+
+/// Mistakes in manifests, each with its place.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    /// Of single manifests, with their texts.
+    pub problems: Vec<(Problem, String)>,
+    /// Of manifests that do not go together.
+    pub clashes: Vec<Clash>,
+}
+
+impl Mistakes {
+    /// Whether any of it is more than a warning.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        let error = |(problem, _): &(Problem, String)| problem.severity == Severity::Error;
+        !self.clashes.is_empty() || self.problems.iter().any(error)
+    }
+}
+
+/// Why nothing can be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Manifests have mistakes.
+    #[error("the manifests have mistakes")]
+    Mistakes(Box<Mistakes>),
+    /// The apps asked for make no sense.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// The repository could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A glob of `[apps]` is none.
+    #[error("a pattern of [apps] in tiedown.toml cannot be used")]
+    Pattern(#[from] globset::Error),
+}
+
+/// All that a commit gives the planner.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What is asked for.
+    pub desired: Desired,
+    /// What it refers to.
+    pub artifacts: Artifacts,
+    /// Where the trees among them are found again.
+    pub trees: KnownTrees,
+    /// Warnings of manifests, with their texts.
+    pub warnings: Vec<(Problem, String)>,
+    /// What a reader should know beside, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// Reads all manifests of the fleet.
+///
+/// # Errors
+/// [`PrepareError::Repository`], [`PrepareError::Pattern`]; a mistake in a manifest is none.
+pub fn read_manifests(
+    snapshot: &Snapshot<'_>,
+    settings: &Settings,
+) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
+    let patterns = snapshot.repository().patterns(&settings.include, &settings.exclude)?;
+    let found = snapshot.manifests(&patterns)?;
+    let manifests = found.into_iter().map(|(path, bytes)| read_manifest(path, &bytes)).collect();
+    Ok((manifests, patterns))
+}
+
+/// Reads one manifest; `path` is shown.
+#[must_use]
+pub fn read_manifest(path: String, bytes: &[u8]) -> ReadManifest {
+    let read = manifest::read(&path, bytes);
+    ReadManifest { read, text: String::from_utf8_lossy(bytes).into_owned(), path }
+}
+
+/// Prepares a plan.
+///
+/// # Errors
+/// [`PrepareError`]; mistakes of apps that are left out are not among them.
+pub fn prepare(
+    snapshot: &Snapshot<'_>,
+    settings: &Settings,
+    selection: &Selection,
+    claims: &Claims,
+) -> Result<Prepared, PrepareError> {
+    let (manifests, patterns) = read_manifests(snapshot, settings)?;
+    let named = manifests.iter().filter_map(|manifest| apps::name(manifest));
+    let known = named.chain(claims.apps.keys().cloned()).collect();
+    let left_out = selection.left_out(&known)?;
+    let considered: Vec<&ReadManifest> = manifests
+        .iter()
+        .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
+        .collect();
+    let (apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    if mistakes.has_errors() {
+        return Err(PrepareError::Mistakes(Box::new(mistakes)));
+    }
+    let found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    let lineages = lineages(snapshot, claims)?;
+    let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
+    Ok(Prepared {
+        desired: Desired {
+            fleet: settings.fleet.clone(),
+            hosts: hosts.collect(),
+            commit: snapshot.commit().cloned(),
+            apps: apps.into_iter().map(|(name, meant)| (name, meant.app)).collect(),
+            left_out,
+            lineages,
+        },
+        artifacts: found.artifacts,
+        trees: found.trees,
+        warnings: mistakes.problems,
+        notes: found.notes,
+    })
+}
+
+fn lineages(
+    snapshot: &Snapshot<'_>,
+    claims: &Claims,
+) -> Result<BTreeMap<AppName, Lineage>, RepositoryError> {
+    let mut lineages = BTreeMap::new();
+    for (app, record) in &claims.apps {
+        let lineage = match (snapshot.commit(), &record.commit) {
+            (Some(now), Some(applied)) => snapshot.repository().lineage(now, applied)?,
+            (None, _) => unknown("what is to be applied is the work tree, not a commit"),
+            (Some(_), None) => unknown("what was applied last was a work tree, not a commit"),
+        };
+        lineages.insert(app.clone(), lineage);
+    }
+    Ok(lineages)
+}
+
+fn unknown(why: &str) -> Lineage {
+    Lineage::Unknown { why: why.to_owned() }
+}

@@ -1,0 +1,95 @@
+//! `tiedown.toml` as meant: the fleet, its hosts with all defaults filled in, and the policy.
+//!
+//! Reading has two halves: [`written`] says what stands in the file and finds all its mistakes;
+//! [`meant`] fills in what this machine says. Neither opens a file.
+
+pub mod load;
+pub mod meant;
+pub mod problem;
+pub mod section;
+pub mod written;
+
+use planner::model::host::HostSpec;
+use planner::model::name::{FleetName, HostName, Region};
+use planner::model::policy::Policy;
+use planner::model::size::Size;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// The name of the file, in the directory that tiedown is pointed at.
+pub const FILE: &str = "tiedown.toml";
+
+/// Which manifests belong to a fleet whose `tiedown.toml` does not say.
+pub const INCLUDE: [&str; 2] = ["**/fly.toml", "**/fly.*.toml"];
+
+/// A fleet as `tiedown.toml` describes it, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The fleet's name.
+    pub fleet: FleetName,
+    /// Where the fleet's records and embedded pools are; absolute.
+    pub state_dir: PathBuf,
+    /// Glob patterns of manifests, relative to the directory of the file.
+    pub include: Vec<String>,
+    /// Glob patterns of manifests that are not this fleet's.
+    pub exclude: Vec<String>,
+    /// Its hosts.
+    pub hosts: BTreeMap<HostName, HostSettings>,
+    /// What may be done.
+    pub policy: Policy,
+}
+
+impl Settings {
+    /// The regions that the fleet has hosts in.
+    #[must_use]
+    pub fn regions(&self) -> BTreeSet<Region> {
+        self.hosts.values().map(|host| host.spec.region.clone()).collect()
+    }
+}
+
+/// One host and how it is got at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettings {
+    /// What the planner knows of it.
+    pub spec: HostSpec,
+    /// Where its volumes are.
+    pub storage: StorageSettings,
+    /// What runs its instances.
+    pub runtime: RuntimeDriver,
+}
+
+/// Where a host's volumes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorageSettings {
+    /// `local`: files in a directory of this machine.
+    Local {
+        /// The host's directory; absolute, under `hosts` of `state_dir`.
+        path: PathBuf,
+        /// How much the pool may promise.
+        capacity: Size,
+    },
+}
+
+/// What runs a host's instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeDriver {
+    /// `process`: supervised processes of this machine.
+    Process,
+}
+
+/// What this machine and its user say, for what the file leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Memory in all.
+    pub memory: Size,
+    /// Processors in all.
+    pub cpus: u32,
+    /// Whether instances share the machine's ports, for want of the right to make networks.
+    pub shares_ports: bool,
+    /// Whether tiedown runs as root.
+    pub root: bool,
+    /// `XDG_STATE_HOME`, if it is set and absolute.
+    pub state_home: Option<PathBuf>,
+    /// `HOME`, if it is set and absolute.
+    pub home: Option<PathBuf>,
+}

@@ -1,0 +1,104 @@
+//! From what is written to what is meant: state directory, subnets, memory and cpus filled in
+//! from what this machine says, and what only then can be seen to clash.
+
+use super::problem::Problem;
+use super::section::{At, Reader};
+use super::written::{self, WrittenHost};
+use super::{HostSettings, Machine, Settings, StorageSettings};
+use planner::model::host::HostSpec;
+use planner::model::name::{FleetName, HostName};
+use planner::model::network::Subnet;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// Reads a `tiedown.toml`: `file` is its path for messages, `text` what it holds.
+///
+/// # Errors
+/// All its mistakes, in the order of the file.
+pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<Problem>> {
+    let mut reader = Reader::new(file, text);
+    let written = written::read(&mut reader, text);
+    let settings = written.and_then(|written| {
+        let state_dir = written.state_dir.or_else(|| state_dir(&written.fleet, machine));
+        let Some(state_dir) = state_dir else {
+            let message = "`state_dir` is missing, and neither HOME nor XDG_STATE_HOME says where \
+                           it could be";
+            reader.wrong(0..0, message, "write state_dir = \"/an/absolute/path\"");
+            return None;
+        };
+        let hosts = hosts(&mut reader, &written.hosts, &state_dir, machine);
+        let policy = written.policy;
+        let (include, exclude) = (written.include, written.exclude);
+        Some(Settings { fleet: written.fleet, state_dir, include, exclude, hosts, policy })
+    });
+    match settings {
+        Some(settings) if reader.is_clean() => Ok(settings),
+        _ => Err(reader.into_problems()),
+    }
+}
+
+fn state_dir(fleet: &FleetName, machine: &Machine) -> Option<PathBuf> {
+    if machine.root {
+        return Some(Path::new("/var/lib/tiedown").join(fleet.as_str()));
+    }
+    let home = || machine.home.as_ref().map(|home| home.join(".local/state"));
+    let base = machine.state_home.clone().or_else(home)?;
+    Some(base.join("tiedown").join(fleet.as_str()))
+}
+
+fn hosts(
+    reader: &mut Reader<'_>,
+    written: &[WrittenHost],
+    state_dir: &Path,
+    machine: &Machine,
+) -> BTreeMap<HostName, HostSettings> {
+    let mut subnets: Vec<(&HostName, At<Subnet>)> = Vec::new();
+    let mut hosts = BTreeMap::new();
+    for (index, host) in written.iter().enumerate() {
+        let subnet = host.subnet.clone().or_else(|| {
+            let subnet = default_subnet(index, machine)?;
+            Some(At { value: subnet, span: host.name.span.clone() })
+        });
+        let Some(subnet) = subnet else {
+            let message =
+                format!("{} needs a `subnet`: only 254 hosts get one by default", host.name.value);
+            reader.wrong(host.name.span.clone(), message, "write subnet = \"10.78.0.0/24\"");
+            continue;
+        };
+        if let Some((other, at)) = subnets.iter().find(|(_, at)| at.value.overlaps(subnet.value)) {
+            let message = format!(
+                "subnets of {other} ({}) and {} ({}) overlap",
+                at.value, host.name.value, subnet.value
+            );
+            reader.wrong(subnet.span.clone(), message, "give each host a subnet of its own");
+        }
+        let spec = HostSpec {
+            name: host.name.value.clone(),
+            region: host.region.clone(),
+            zone: host.zone.clone(),
+            state: host.state,
+            was: host.was.clone(),
+            subnet: subnet.value,
+            memory: host.memory.unwrap_or(machine.memory),
+            cpus: host.cpus.unwrap_or(machine.cpus),
+            pool_size: Some(host.capacity),
+        };
+        let path = state_dir.join("hosts").join(&host.path.value);
+        let storage = StorageSettings::Local { path, capacity: host.capacity };
+        let settings = HostSettings { spec, storage, runtime: host.runtime };
+        hosts.insert(host.name.value.clone(), settings);
+        subnets.push((&host.name.value, subnet));
+    }
+    hosts
+}
+
+/// Loopback addresses where instances share the machine's ports: they need no privilege.
+fn default_subnet(index: usize, machine: &Machine) -> Option<Subnet> {
+    let number = u8::try_from(index + 1).ok().filter(|number| *number < 255)?;
+    let first = if machine.shares_ports { 127 } else { 10 };
+    Subnet::new(Ipv4Addr::new(first, 77, number, 0), 24)
+}
+
+#[cfg(test)]
+mod tests;

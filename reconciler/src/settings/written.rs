@@ -1,0 +1,293 @@
+//! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
+//! that this machine would have to say.
+
+use super::section::{At, Reader, Section};
+use super::{INCLUDE, RuntimeDriver};
+use planner::model::host::HostState;
+use planner::model::name::{FleetName, HostName, Region};
+use planner::model::network::Subnet;
+use planner::model::policy::{MaxLoss, Policy, Spread};
+use planner::model::size::Size;
+use std::path::{Component, Path, PathBuf};
+use toml_edit::Document;
+
+/// The file as written.
+#[derive(Debug)]
+pub struct Written {
+    /// `fleet`.
+    pub fleet: FleetName,
+    /// `state_dir`; absolute.
+    pub state_dir: Option<PathBuf>,
+    /// `include` of `[apps]`, or its default.
+    pub include: Vec<String>,
+    /// `exclude` of `[apps]`.
+    pub exclude: Vec<String>,
+    /// `[[hosts]]`, at least one, no name twice.
+    pub hosts: Vec<WrittenHost>,
+    /// `[policy]`, with its defaults.
+    pub policy: Policy,
+}
+
+/// One `[[hosts]]` entry as written.
+#[derive(Debug)]
+pub struct WrittenHost {
+    /// `name`.
+    pub name: At<HostName>,
+    /// `region`.
+    pub region: Region,
+    /// `zone`.
+    pub zone: Option<String>,
+    /// `state`, or active.
+    pub state: HostState,
+    /// `was`.
+    pub was: Option<HostName>,
+    /// `subnet`.
+    pub subnet: Option<At<Subnet>>,
+    /// `memory`.
+    pub memory: Option<Size>,
+    /// `cpus`.
+    pub cpus: Option<u32>,
+    /// `path` of `storage`, or the host's name; relative, without `..`.
+    pub path: At<String>,
+    /// `capacity` of `storage`.
+    pub capacity: Size,
+    /// `driver` of `runtime`, or process.
+    pub runtime: RuntimeDriver,
+}
+
+const STATES: [(&str, HostState); 3] =
+    [("active", HostState::Active), ("cordoned", HostState::Cordoned), ("lost", HostState::Lost)];
+const SPREADS: [(&str, Spread); 3] =
+    [("host", Spread::Host), ("zone", Spread::Zone), ("none", Spread::None)];
+
+/// A driver that a file may name.
+#[derive(Clone, Copy)]
+enum Driver {
+    Built,
+    Planned,
+}
+
+/// Reads the whole file. `None` if what is missing or wrong leaves nothing to go on with; the
+/// reader then knows why.
+pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            let message = format!("this is not TOML: {}", error.message().replace('\n', "; "));
+            reader.wrong(span, message, "");
+            return None;
+        }
+    };
+    let file = Section::new(document.as_table(), "", 0..0);
+    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy"]);
+    if !file.has("fleet") {
+        file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
+    }
+    let fleet = file.parsed::<FleetName, _>(reader, "fleet");
+    let state_dir = file.parsed_by(reader, "state_dir", absolute);
+    let apps = file.table(reader, "apps", "[apps]");
+    let (mut include, mut exclude) = (None, None);
+    if let Some(apps) = &apps {
+        apps.allow(reader, &["include", "exclude"]);
+        include = globs(reader, apps, "include");
+        exclude = globs(reader, apps, "exclude");
+    }
+    let hosts = hosts(reader, &file);
+    let policy = file.table(reader, "policy", "[policy]");
+    let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
+    Some(Written {
+        fleet: fleet?.value,
+        state_dir: state_dir.map(|at| at.value),
+        include: include.unwrap_or_else(|| INCLUDE.map(str::to_owned).to_vec()),
+        exclude: exclude.unwrap_or_default(),
+        hosts,
+        policy,
+    })
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    let plain =
+        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if path.is_absolute() && plain && path.parent().is_some() {
+        return Ok(path.to_owned());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(format!("{shown:?} must be an absolute path without `..`, and not `/`"))
+}
+
+fn inside(text: &str) -> Result<String, String> {
+    let path = Path::new(text);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if !text.is_empty() && text.len() <= 200 && plain && !text.contains('\0') {
+        return Ok(text.to_owned());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(format!("{shown:?} must be a relative path under `state_dir`, without `..`"))
+}
+
+fn zone_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=63).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(format!("{shown:?} is not a valid zone: 1 to 63 letters, digits, dashes and underscores"))
+}
+
+fn globs(reader: &mut Reader<'_>, apps: &Section<'_>, key: &str) -> Option<Vec<String>> {
+    let patterns = apps.texts(reader, key)?;
+    for pattern in &patterns {
+        if let Err(error) = globset::Glob::new(&pattern.value) {
+            let message = format!("`{key}` of [apps]: {}", error.kind());
+            reader.wrong(pattern.span.clone(), message, "patterns look like **/fly.toml");
+        }
+    }
+    Some(patterns.into_iter().map(|pattern| pattern.value).collect())
+}
+
+fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
+    let sections = file.tables(reader, "hosts");
+    if !file.has("hosts") {
+        file.missing(
+            reader,
+            "hosts",
+            "a [[hosts]] table for each host, or let `tiedown init` do it",
+        );
+    } else if sections.is_empty() && reader.is_clean() {
+        reader.wrong(file.span(), "`hosts` is empty: a fleet has at least one host", "");
+    }
+    let mut hosts: Vec<WrittenHost> = Vec::new();
+    for section in &sections {
+        let Some(host) = read_host(reader, section) else { continue };
+        if hosts.iter().any(|other| other.name.value == host.name.value) {
+            let message = format!("two hosts are called {}", host.name.value);
+            reader.wrong(host.name.span.clone(), message, "give each host a name of its own");
+        }
+        let same_pool =
+            |other: &&WrittenHost| Path::new(&other.path.value) == Path::new(&host.path.value);
+        if let Some(other) = hosts.iter().find(same_pool) {
+            let message =
+                format!("hosts {} and {} have one pool", other.name.value, host.name.value);
+            reader.wrong(host.path.span.clone(), message, "give each host a `path` of its own");
+        }
+        hosts.push(host);
+    }
+    hosts
+}
+
+fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHost> {
+    const KEYS: [&str; 10] = [
+        "name", "region", "zone", "state", "was", "subnet", "memory", "cpus", "storage", "runtime",
+    ];
+    section.allow(reader, &KEYS);
+    for (key, example) in [
+        ("name", "name = \"HOST\""),
+        ("region", "region = \"REGION\""),
+        ("storage", "storage = { driver = \"local\", capacity = \"20GB\" }"),
+    ] {
+        if !section.has(key) {
+            section.missing(reader, key, example);
+        }
+    }
+    let name = section.parsed::<HostName, _>(reader, "name");
+    let region = section.parsed::<Region, _>(reader, "region");
+    let zone = section.parsed_by(reader, "zone", zone_name);
+    let state = section.word(reader, "state", &STATES);
+    let was = section.parsed::<HostName, _>(reader, "was");
+    let subnet = section.parsed::<Subnet, _>(reader, "subnet");
+    let memory = section.parsed_by(reader, "memory", Size::parse);
+    let cpus = section.count(reader, "cpus", 1);
+    let storage = section.table(reader, "storage", "`storage`");
+    let storage = storage.map(|storage| read_storage(reader, &storage));
+    let runtime = section.has("runtime");
+    let runtime =
+        if runtime { read_runtime(reader, section) } else { Some(RuntimeDriver::Process) };
+    let name = name?;
+    let (path, capacity) = storage??;
+    let own = At { value: name.value.as_str().to_owned(), span: name.span.clone() };
+    Some(WrittenHost {
+        path: path.unwrap_or(own),
+        name,
+        region: region?.value,
+        zone: zone.map(|at| at.value),
+        state: state.map_or(HostState::Active, |at| at.value),
+        was: was.map(|at| at.value),
+        subnet,
+        memory: memory.map(|at| at.value),
+        cpus,
+        capacity,
+        runtime: runtime?,
+    })
+}
+
+type Storage = (Option<At<String>>, Size);
+
+fn read_storage(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Storage> {
+    if !section.has("driver") {
+        section.missing(reader, "driver", "driver = \"local\"");
+    }
+    let drivers = [("local", Driver::Built), ("lvm", Driver::Planned)];
+    let driver = section.word(reader, "driver", &drivers)?;
+    match driver.value {
+        Driver::Planned => {
+            let message = "the storage driver lvm is not built yet";
+            reader.wrong(driver.span, message, "use driver = \"local\" with a `capacity`");
+            None
+        }
+        Driver::Built => {
+            section.allow(reader, &["driver", "path", "capacity"]);
+            if !section.has("capacity") {
+                section.missing(reader, "capacity", "capacity = \"20GB\"");
+            }
+            let path = section.parsed_by(reader, "path", inside);
+            let capacity = section.parsed_by(reader, "capacity", Size::parse)?;
+            if capacity.value < Size::from_mib(16) {
+                let message = "`capacity` is too small for a volume";
+                reader.wrong(capacity.span.clone(), message, "a pool has at least 16MiB");
+            }
+            Some((path, capacity.value))
+        }
+    }
+}
+
+fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDriver> {
+    let section = host.table(reader, "runtime", "`runtime`")?;
+    section.allow(reader, &["driver"]);
+    if !section.has("driver") {
+        section.missing(reader, "driver", "driver = \"process\"");
+    }
+    let drivers = [("process", Driver::Built), ("docker", Driver::Planned)];
+    let driver = section.word(reader, "driver", &drivers)?;
+    match driver.value {
+        Driver::Built => Some(RuntimeDriver::Process),
+        Driver::Planned => {
+            let message = "the runtime driver docker is not built yet";
+            reader.wrong(driver.span, message, "use driver = \"process\"");
+            None
+        }
+    }
+}
+
+fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
+    let default = Policy::default();
+    section.allow(reader, &["overcommit", "spread", "max_loss"]);
+    let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
+    let spread = section.word(reader, "spread", &SPREADS);
+    let loss = section.table(reader, "max_loss", "`max_loss`");
+    let (mut count, mut share) = (None, None);
+    if let Some(loss) = &loss {
+        loss.allow(reader, &["count", "share"]);
+        count = loss.count(reader, "count", 0);
+        share = loss.thousandths(reader, "share", 0..=1000);
+    }
+    Policy {
+        overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
+        spread: spread.map_or(default.spread, |at| at.value),
+        max_loss: MaxLoss {
+            count: count.unwrap_or(default.max_loss.count),
+            share_thousandths: share.unwrap_or(default.max_loss.share_thousandths),
+        },
+    }
+}
