@@ -66,9 +66,13 @@ pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a
     let trusted = trust::judge(inputs, &claims, report);
     let (trusted, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
         trusted.into_iter().partition(|(_, host)| host.spec.state != HostState::Lost);
-    let answering = lost.into_keys().collect();
     let seen = Seen::of(&trusted, &renames);
     let disputed = marks::rebuild(&trusted, &seen, &renames, &mut claims, &mut corrections, report);
+    // What nobody remembers and a lost host that answers has is not started anew elsewhere without
+    // the permit to give it up.
+    let on_lost = Seen::of(&lost, &renames);
+    marks::rebuild(&lost, &on_lost, &renames, &mut claims, &mut corrections, report);
+    let answering = lost.into_keys().collect();
     let needed = inputs.desired.hosts.values().filter(|host| host.state != HostState::Lost);
     let all_read = needed.into_iter().all(|host| trusted.contains_key(&host.name));
     let may_place = inputs.claims.complete || all_read || inputs.permits.has(Permit::Empty);

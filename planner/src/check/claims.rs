@@ -125,7 +125,9 @@ pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>
     for (placed, volume) in walk.made() {
         let Some(pool) = world.pool(walk, &placed.step.host) else { continue };
         let (slot, source) = (&volume.slot, &volume.source);
-        if VolumeId::derive(fleet, slot, source, pool, volume.incarnation) != volume.id {
+        let derived = VolumeId::derive(fleet, slot, source, pool, volume.incarnation);
+        // One that was claimed under another name, and not made before it was renamed, keeps it.
+        if derived != volume.id && !is_claimed(world, &volume.id) {
             let why = format!("the id does not follow from {slot}, {source} and the pool");
             found.push(Violation::new(Rule::Ids, &placed.step.id.0, why));
         }
@@ -138,15 +140,19 @@ pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>
     }
 }
 
+/// Whether the catalog remembers the volume, under whatever slot.
+fn is_claimed(world: &World<'_>, id: &VolumeId) -> bool {
+    let mut claimed = world.claims.slots.values().flat_map(|claim| claim.volumes.values());
+    claimed.any(|volume| volume.id == *id)
+}
+
 /// A new volume has an incarnation above every one ever given, unless it is the very volume whose
 /// making was cut short.
 pub(super) fn incarnations(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     for (placed, volume) in walk.made() {
         let key = (volume.slot.clone(), volume.source.clone());
         let highest = world.claims.incarnations.get(&key).copied();
-        let claim = world.claims.slots.get(&volume.slot);
-        let claimed = claim.and_then(|claim| claim.volumes.get(&volume.source));
-        let again = claimed.is_some_and(|claimed| claimed.id == volume.id);
+        let again = is_claimed(world, &volume.id);
         if volume.incarnation < Incarnation::FIRST
             || highest.is_some_and(|highest| highest >= volume.incarnation) && !again
         {

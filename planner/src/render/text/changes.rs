@@ -251,9 +251,7 @@ fn field(page: &mut Page<'_>, field: &Field, verb: Verb) {
             let fresh = matches!(verb, Verb::Create | Verb::TakeBack);
             let gone = matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove);
             let sign = match (before, after) {
-                (Some(_), None) if !matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove) => {
-                    "- "
-                }
+                (Some(_), None) if !gone => "- ",
                 (None, Some(_)) if !fresh => "+ ",
                 _ => "",
             };
