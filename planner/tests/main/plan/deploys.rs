@@ -329,7 +329,7 @@ fn what_no_host_can_run_is_blocked() {
     let planned = world.plan();
     assert_eq!(
         report(&planned),
-        ["blocked slot web/app/ewr/1: no host in ewr has room: ewr-1 cannot run a image"]
+        ["blocked slot web/app/ewr/1: no host in ewr has room: ewr-1 cannot run an image"]
     );
     world.reading("ewr-1").runs.insert(ArtifactKind::Image);
     assert_eq!(changes(&world.apply()), ["create slot web/app/ewr/1 on ewr-1"]);
@@ -359,10 +359,7 @@ fn a_held_slot_is_left_alone() {
     world.change("web", "2");
     let planned = world.plan();
     assert!(planned.plan.is_empty());
-    assert_eq!(
-        report(&planned),
-        ["waiting slot web/app/ewr/1: it is held, so it is left alone"]
-    );
+    assert_eq!(report(&planned), ["waiting slot web/app/ewr/1: it is held, so it is left alone"]);
 }
 
 #[test]

@@ -19,10 +19,7 @@ fn an_instance_that_died_is_started_again() {
     let planned = world.apply();
     assert_eq!(changes(&planned), ["restart slot web/app/ewr/1 on ewr-1"]);
     assert_eq!(waves(&planned, "web/app"), ["start instances: stop-instance+start-instance"]);
-    assert_eq!(
-        drift(&planned),
-        ["slot web/app/ewr/1 state: running -> died: killed (healed)"]
-    );
+    assert_eq!(drift(&planned), ["slot web/app/ewr/1 state: running -> died: killed (healed)"]);
     assert_eq!(drift(&world.plan()), [""; 0]);
 }
 
@@ -97,4 +94,33 @@ fn an_instance_of_a_release_that_nobody_applied_is_replaced() {
     let planned = world.apply();
     assert_eq!(changes(&planned), ["redeploy slot web/app/ewr/1 on ewr-1"]);
     assert!(drift(&planned)[0].starts_with("slot web/app/ewr/1 release: "));
+}
+
+#[test]
+fn a_restart_that_fails_is_not_tried_for_ever() {
+    let mut world = World::new(1);
+    world.mounted("web", &[("ewr", 2)]);
+    world.apply();
+    world.instance("web/app/ewr/1").state = InstanceState::Failed { why: "exit 1".into() };
+    world.apply_failing(&|_| true);
+    let planned = world.plan();
+    assert!(planned.plan.is_empty(), "{:?}", changes(&planned));
+    assert!(super::world::report(&planned)[0].starts_with("waiting group web/app: release "));
+    // Another slot of the release, which never failed, is healed all the same.
+    world.instance("web/app/ewr/2").state = InstanceState::Died { why: "killed".into() };
+    assert_eq!(changes(&world.apply()), ["restart slot web/app/ewr/2 on ewr-1"]);
+    world.permit(planner::model::permit::Permit::Retry);
+    assert_eq!(changes(&world.apply()), ["restart slot web/app/ewr/1 on ewr-1"]);
+}
+
+#[test]
+fn an_instance_that_runs_without_its_volume_is_started_anew() {
+    let mut world = deployed();
+    world.reading("ewr-1").volumes.clear();
+    super::world::mount(world.group("web"), "data").fresh = true;
+    let planned = world.apply();
+    assert_eq!(
+        waves(&planned, "web/app"),
+        ["start instances: make-volume+stop-instance+start-instance"]
+    );
 }

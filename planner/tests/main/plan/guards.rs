@@ -27,10 +27,7 @@ fn a_smaller_count_removes_the_highest_and_keeps_its_volume() {
     let planned = world.apply();
     assert_eq!(
         changes(&planned),
-        [
-            "retire volume data of web/app/ewr/3 on ewr-1",
-            "remove slot web/app/ewr/3 on ewr-1",
-        ]
+        ["retire volume data of web/app/ewr/3 on ewr-1", "remove slot web/app/ewr/3 on ewr-1",]
     );
     assert_eq!(planned.plan.summary().to_string(), "Plan: 0 to add, 2 to change, 0 to destroy.");
     assert_eq!(world.claims.slots.len(), 2);
@@ -115,7 +112,10 @@ fn no_app_starts_empty_while_one_with_data_is_put_away() {
     assert!(report(&planned)[0].starts_with("refused app web: app/data would start empty"));
     assert!(planned.report.lines[0].hint.as_ref().unwrap().contains("until volumes can move"));
     world.permit(Permit::Empty);
-    assert_eq!(world.apply().plan.summary().to_string(), "Plan: 2 to add, 2 to change, 0 to destroy.");
+    assert_eq!(
+        world.apply().plan.summary().to_string(),
+        "Plan: 2 to add, 2 to change, 0 to destroy."
+    );
 }
 
 #[test]
@@ -229,4 +229,35 @@ fn destroying_takes_the_mark_the_time_and_a_permit() {
     world.apply();
     let claim = &world.claims.slots[&"web/app/ewr/2".parse().unwrap()];
     assert_eq!(claim.volumes.values().next().unwrap().incarnation.0, 2);
+}
+
+#[test]
+fn what_returns_while_its_app_cannot_run_still_counts_as_returning() {
+    let mut world = deployed(2);
+    world.scale("web", &[("ewr", 1)]);
+    world.apply();
+    world.scale("web", &[("ewr", 2)]);
+    let found = world.artifacts.clone();
+    let missing = planner::model::artifact::Resolved::Missing { why: "x".into(), hint: "y".into() };
+    world.artifacts.insert("web".parse().unwrap(), missing);
+    assert!(world.apply().plan.is_empty());
+    world.artifacts = found;
+    let lines = changes(&world.apply());
+    assert!(lines.contains(&"takeback volume data of web/app/ewr/2 on ewr-2".into()), "{lines:?}");
+}
+
+#[test]
+fn a_returning_slot_whose_host_is_closed_waits_for_it() {
+    let mut world = deployed(2);
+    world.scale("web", &[("ewr", 1)]);
+    world.apply();
+    world.scale("web", &[("ewr", 2)]);
+    world.spec("ewr-2").state = planner::model::host::HostState::Cordoned;
+    let planned = world.apply();
+    assert!(planned.plan.is_empty());
+    assert!(report(&planned).contains(
+        &"blocked slot web/app/ewr/2: its retired volume is on ewr-2, which is cordoned".into()
+    ));
+    world.spec("ewr-2").state = planner::model::host::HostState::Active;
+    assert_eq!(changes(&world.apply()).len(), 2);
 }

@@ -26,10 +26,7 @@ fn an_app_is_renamed_on_its_volumes() {
     let planned = world.apply();
     assert_eq!(
         changes(&planned),
-        [
-            "redeploy slot site/app/ewr/1 on ewr-1",
-            "update volume data of site/app/ewr/1 on ewr-1",
-        ]
+        ["redeploy slot site/app/ewr/1 on ewr-1", "update volume data of site/app/ewr/1 on ewr-1",]
     );
     assert_eq!(volumes(&mut world), before);
     assert_eq!(world.volume("site/app/ewr/1").spec.id.to_string(), before[0]);
@@ -93,8 +90,7 @@ fn a_name_that_is_still_used_cannot_have_moved() {
     let mut world = deployed();
     let app = world.desired.apps.values_mut().next().unwrap();
     app.groups.insert("server".parse().unwrap(), group("server", &[("ewr", 1)]));
-    app.moved =
-        vec![Move::Group { from: "app".parse().unwrap(), to: "server".parse().unwrap() }];
+    app.moved = vec![Move::Group { from: "app".parse().unwrap(), to: "server".parse().unwrap() }];
     let planned = world.plan();
     assert_eq!(
         report(&planned),

@@ -23,7 +23,9 @@ fn a_volume_grows_live_and_never_shrinks() {
     let planned = world.apply();
     assert!(planned.plan.is_empty());
     assert!(
-        report(&planned)[0].starts_with("note volume data of web/app/ewr/1: kept at 20"),
+        report(&planned)[0].starts_with(
+            "note volume data of web/app/ewr/1: kept at 20.0GB, though web/fly.toml asks for 5GB"
+        ),
         "{:?}",
         report(&planned)
     );
@@ -38,7 +40,9 @@ fn growth_without_room_is_blocked_and_the_rest_goes_on() {
     world.change("web", "2");
     let planned = world.apply();
     assert_eq!(changes(&planned), ["redeploy slot web/app/ewr/1 on ewr-1"]);
-    assert!(report(&planned)[0].starts_with("blocked volume data of web/app/ewr/1: ewr-1 has no room"));
+    assert!(
+        report(&planned)[0].starts_with("blocked volume data of web/app/ewr/1: ewr-1 has no room")
+    );
 }
 
 #[test]

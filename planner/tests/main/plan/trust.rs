@@ -153,17 +153,16 @@ fn a_lost_host_takes_a_permit_and_lists_what_is_given_up() {
     assert!(planned.plan.is_empty());
     assert_eq!(
         report(&planned),
-        [format!("refused slot web/app/ewr/2: ewr-2 is lost; starting elsewhere gives up its \
-                  data ({lost})")]
+        [format!(
+            "refused slot web/app/ewr/2: ewr-2 is lost; starting elsewhere gives up its \
+                  data ({lost})"
+        )]
     );
     world.permit(Permit::Empty);
     let planned = world.apply();
     assert_eq!(
         changes(&planned),
-        [
-            "create slot web/app/ewr/2 on ewr-1",
-            "create volume data of web/app/ewr/2 on ewr-1",
-        ]
+        ["create slot web/app/ewr/2 on ewr-1", "create volume data of web/app/ewr/2 on ewr-1",]
     );
     assert!(planned.plan.changes[0].reasons[1].contains(lost.as_str()));
     // It comes back: its instance is stopped, its volume retired.
@@ -212,4 +211,50 @@ fn a_claimed_volume_that_is_gone_is_not_made_anew_without_a_word() {
     world.apply();
     let claim = &world.claims.slots[&"web/app/ewr/1".parse().unwrap()];
     assert_eq!(claim.volumes.values().next().unwrap().incarnation.0, 2, "an id never returns");
+}
+
+#[test]
+fn a_slot_that_goes_with_its_lost_host_takes_a_permit() {
+    let mut world = deployed();
+    world.unread("ewr-2");
+    world.spec("ewr-2").state = HostState::Lost;
+    world.scale("web", &[("ewr", 1)]);
+    let planned = world.plan();
+    assert!(planned.plan.is_empty());
+    assert_eq!(
+        report(&planned),
+        ["refused slot web/app/ewr/2: not removed: ewr-2 is lost, and forgetting it gives up its \
+          data"]
+    );
+    world.permit(Permit::Empty);
+    assert_eq!(changes(&world.apply()), ["remove slot web/app/ewr/2 on ewr-2"]);
+    assert_eq!(world.claims.slots.len(), 1);
+}
+
+#[test]
+fn addresses_and_ports_that_may_surprise_are_named() {
+    let mut world = World::new(2);
+    for app in ["api", "web"] {
+        world.app(app, &[("ewr", 1)]).ports = vec![planner::model::network::Port(8080)];
+    }
+    let machine = world.reading("ewr-1").machine.clone();
+    world.pool("ewr-2").machine = machine.clone();
+    world.reading("ewr-2").machine = machine;
+    for host in ["ewr-1", "ewr-2"] {
+        world.reading(host).shared_ports = true;
+    }
+    let planned = world.apply();
+    assert_eq!(
+        report(&planned),
+        ["note slot api/app/ewr/1: api/app/ewr/1 and web/app/ewr/1 listen on port 8080 of one \
+          machine: each must bind its own $FLY_PRIVATE_IP"]
+    );
+    world.spec("ewr-1").subnet = "10.78.0.0/24".parse().unwrap();
+    let planned = world.apply();
+    assert!(planned.plan.is_empty());
+    assert!(
+        report(&planned)[1].starts_with("note slot api/app/ewr/1: it keeps 10.77.1.2, though"),
+        "{:?}",
+        report(&planned)
+    );
 }

@@ -20,6 +20,8 @@ use planner::model::size::Size;
 use planner::model::slot::SlotId;
 use planner::model::time::{Millis, Timestamp};
 use planner::model::volume::Keeping;
+use planner::plan::change::Change;
+use planner::plan::{Lane, Wave};
 use planner::simulate::{simulate, simulate_failing};
 use planner::{Planned, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,8 +190,7 @@ impl World {
         let planned = plan(desired, artifacts, observed, claims, policy, permits);
         let again = plan(desired, artifacts, observed, claims, policy, permits);
         assert_eq!(planned, again, "the same inputs give the same plan");
-        let world =
-            Judged { hosts: &desired.hosts, observed, claims, policy, permits: *permits };
+        let world = Judged { hosts: &desired.hosts, observed, claims, policy, permits: *permits };
         if let Err(violations) = check(&planned.plan, &world) {
             panic!("the judge refuses the plan: {violations:#?}\n{planned:#?}");
         }
@@ -315,7 +316,7 @@ pub(crate) fn tcp() -> Check {
 
 /// `VERB OBJECT on HOST` for each change, ids of volumes and instances left out.
 pub(crate) fn changes(planned: &Planned) -> Vec<String> {
-    let line = |change: &planner::plan::change::Change| {
+    let line = |change: &Change| {
         let verb = format!("{:?}", change.verb).to_lowercase();
         format!("{verb} {} on {}", anonymous(&change.object.to_string()), change.host)
     };
@@ -344,11 +345,11 @@ pub(crate) fn drift(planned: &Planned) -> Vec<String> {
 pub(crate) fn waves(planned: &Planned, rollout: &str) -> Vec<String> {
     let rollout = planned.plan.rollouts.iter().find(|r| r.id.0 == rollout);
     let rollout = rollout.unwrap_or_else(|| panic!("no such rollout: {:#?}", planned.plan));
-    let lane = |lane: &planner::plan::Lane| {
+    let lane = |lane: &Lane| {
         let verbs = lane.steps.iter().map(|step| step.id.0.split(' ').next().unwrap().to_string());
         verbs.collect::<Vec<_>>().join("+")
     };
-    let wave = |wave: &planner::plan::Wave| {
+    let wave = |wave: &Wave| {
         let lanes: Vec<String> = wave.lanes.iter().map(lane).collect();
         format!("{}: {}", wave.title, lanes.join(", "))
     };
