@@ -62,7 +62,7 @@ fn a_refusal_says_for_each_host_why() {
     assert!(planned.plan.is_empty());
     let line = &report(&planned)[0];
     assert!(line.starts_with("blocked slot web/app/ewr/1: no host in ewr has room: "), "{line}");
-    assert!(line.contains("ewr-1 needs 120.0GB, has 100GB; ewr-2 is cordoned; "), "{line}");
+    assert!(line.contains("ewr-1 needs 120GB, has 100GB; ewr-2 is cordoned; "), "{line}");
     world.scale("web", &[("ord", 1)]);
     assert!(report(&world.plan())[0].ends_with("there is no host in ord"));
 }

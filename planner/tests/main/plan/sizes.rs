@@ -24,7 +24,7 @@ fn a_volume_grows_live_and_never_shrinks() {
     assert!(planned.plan.is_empty());
     assert!(
         report(&planned)[0].starts_with(
-            "note volume data of web/app/ewr/1: kept at 20.0GB, though web/fly.toml asks for 5GB"
+            "note volume data of web/app/ewr/1: kept at 20GB, though web/fly.toml asks for 5GB"
         ),
         "{:?}",
         report(&planned)

@@ -84,6 +84,7 @@ impl World {
             extent: Size::from_mib(4),
             header: Size::from_mib(16),
             cap_enforced: true,
+            grows_online: true,
         };
         let reading = Reading {
             at: START,
