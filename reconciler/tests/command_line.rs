@@ -1,4 +1,5 @@
 //! The real binary on real git repositories, without applying: what it says and how it ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "command_line/help.rs"]
 mod help;
