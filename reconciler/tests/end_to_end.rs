@@ -6,6 +6,8 @@ mod fleet;
 
 #[path = "end_to_end/crashes.rs"]
 mod crashes;
+#[path = "end_to_end/endings.rs"]
+mod endings;
 #[path = "end_to_end/failures.rs"]
 mod failures;
 #[path = "end_to_end/stories.rs"]

@@ -40,6 +40,14 @@ pub(super) struct Refused {
     pub(super) hint: String,
 }
 
+/// A saved plan that the world has left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("the world moved since the plan was made, so nothing was done: {found}")]
+pub(super) struct Stale {
+    /// What does not fit any more.
+    pub(super) found: String,
+}
+
 /// What an error comes down to.
 #[derive(Default)]
 struct Found<'a> {
@@ -118,6 +126,9 @@ fn find(error: &anyhow::Error) -> Found<'_> {
         } else if let Some(error) = cause.downcast_ref::<Refused>() {
             found.hint = Some(error.hint.clone());
             found.ending = Ending { refused: true, ..Ending::default() };
+        } else if cause.is::<Stale>() {
+            found.hint = Some("plan again".to_owned());
+            found.ending = Ending { stale: true, ..Ending::default() };
         } else if let Some(error) = cause.downcast_ref::<SettingsError>() {
             of_settings(error, &mut found);
         } else if let Some(error) = cause.downcast_ref::<RepositoryError>() {
