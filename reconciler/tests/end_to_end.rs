@@ -1,5 +1,6 @@
 //! The real binary on real git repositories with real processes and volumes. Each test has a
 //! fleet of its own, with its own state directory and its own addresses, and takes it down.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "end_to_end/fleet.rs"]
 mod fleet;

@@ -76,6 +76,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         permits: args.allowed.permits(),
     };
     ask.guard_records()?;
+    tell_unended(&looking, output)?;
     let mut looked = ask.look().await?;
     let is_saved = saved.is_some();
     if let Some(saved) = saved {
@@ -106,6 +107,15 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let stop = Arc::new(AtomicBool::new(false));
     let work = carry_out(args, &ask, &looked, &checked, &hosts, &stop, output);
     stop::patiently(&stop, output, work).await
+}
+
+/// The last apply may have been killed; this one plans from what is.
+fn tell_unended(records: &Records, output: Output) -> anyhow::Result<()> {
+    if let Some(run) = records.journal.runs(1, false)?.first().filter(|run| run.end.is_none()) {
+        let began = crate::history::moment(run.start.at);
+        output.say(&format!("the apply that began {began} has not ended; planning from what is"));
+    }
+    Ok(())
 }
 
 fn read_saved(path: &Path) -> anyhow::Result<SavedPlan> {
