@@ -63,3 +63,36 @@ impl Drifted {
         self.drift.iter().map(line).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use planner::model::object::Object;
+
+    #[test]
+    fn what_differs_is_a_line_and_hosts_that_were_given_up_are_not_missed() {
+        let spec = |state: &str| -> HostSpec {
+            serde_json::from_value(serde_json::json!({
+                "name": state, "region": "ewr", "zone": null, "state": state, "was": null,
+                "subnet": "10.0.0.0/24", "memory": 1, "cpus": 1, "pool_size": null
+            }))
+            .unwrap()
+        };
+        let hosts = ["active", "cordoned", "lost"].map(spec);
+        let hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let slot = "web/app/ewr/1".parse().unwrap();
+        let drift = Drift {
+            object: Object::Slot { slot },
+            field: "state".into(),
+            before: "running".into(),
+            after: "died".into(),
+            healed: true,
+        };
+        let report = Report { drift: vec![drift], ..Report::default() };
+        let drifted = Drifted::of(&report, &Observed::new(), &hosts);
+        assert_eq!(drifted.text(), "slot web/app/ewr/1: state: running -> died\n");
+        let unread: Vec<&str> = drifted.unread.iter().map(|unread| unread.host.as_str()).collect();
+        assert_eq!(unread, ["active", "cordoned"]);
+        assert_eq!(Drifted::of(&Report::default(), &Observed::new(), &hosts).text(), "");
+    }
+}

@@ -14,6 +14,7 @@ use executor::catalog::CatalogError;
 use executor::event::Event;
 use executor::observe::{Checks, observe};
 use planner::check::{Checked, Violation, check};
+use planner::document::ObservedDocument;
 use planner::model::artifact::Artifacts;
 use planner::model::claim::Claims;
 use planner::model::desired::Desired;
@@ -66,8 +67,8 @@ pub struct Looked {
     pub desired: Desired,
     /// What it refers to.
     pub artifacts: Artifacts,
-    /// Beside warnings: what a reader should know.
-    pub prepared: Told,
+    /// What preparing wants to be told.
+    pub told: Told,
     /// What is remembered.
     pub claims: Claims,
     /// What the hosts said.
@@ -170,8 +171,24 @@ impl Ask<'_> {
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
-        let prepared = Told { warnings, notes };
-        Ok(Looked { desired, artifacts, prepared, claims, observed, plan, report, trees })
+        let told = Told { warnings, notes };
+        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+    }
+
+    /// Plans from what was observed before instead of looking; hosts and policy are those of then.
+    ///
+    /// # Errors
+    /// [`PassError::Prepare`].
+    pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
+        let ObservedDocument { hosts, observed, claims, policy, .. } = document;
+        let Prepared { mut desired, artifacts, trees, warnings, notes } =
+            prepare(self.snapshot, self.settings, self.selection, &claims)?;
+        desired.hosts = hosts;
+        let planned =
+            planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
+        let (plan, report) = (planned.plan, planned.report);
+        let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
+        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
     }
 
     /// Has a plan judged.

@@ -1,10 +1,5 @@
 //! The repository's own rules as a test: which file may open which door, how long a file may be,
 //! what it may be called. What is found is printed whole, with the rule.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test that cannot go on panics, and says what it skipped"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
-use super::error::{Refused, Usage};
+use super::error::{Refused, Stale, Usage};
 use super::exit::{Ending, Exit};
 use super::global::{Apps, Global};
 use super::output::{Closed, Format, Output};
@@ -76,13 +76,22 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         permits: args.allowed.permits(),
     };
     ask.guard_records()?;
+    tell_unended(&looking, output)?;
     let mut looked = ask.look().await?;
+    let is_saved = saved.is_some();
     if let Some(saved) = saved {
         same_source(&saved, &ask, &repository, global, &looked).await?;
         looked.plan = saved.plan;
         looked.report = saved.report;
     }
-    let checked = ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+    let checked = match ask.judge(&looked.plan, &looked.observed, &looked.claims) {
+        // It was sound when it was made: what it was made from is not there any more.
+        Err(PassError::Unsound(violations)) if is_saved => {
+            let found = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return Err(Stale { found }.into());
+        }
+        checked => checked?,
+    };
     let shown = unless_closed(show(&looked, output))?;
     if asks && !is_idle(&looked) && !(shown && approved(output)) {
         return Err(
@@ -98,6 +107,15 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let stop = Arc::new(AtomicBool::new(false));
     let work = carry_out(args, &ask, &looked, &checked, &hosts, &stop, output);
     stop::patiently(&stop, output, work).await
+}
+
+/// The last apply may have been killed; this one plans from what is.
+fn tell_unended(records: &Records, output: Output) -> anyhow::Result<()> {
+    if let Some(run) = records.journal.runs(1, false)?.first().filter(|run| run.end.is_none()) {
+        let began = crate::history::moment(run.start.at);
+        output.say(&format!("the apply that began {began} has not ended; planning from what is"));
+    }
+    Ok(())
 }
 
 fn read_saved(path: &Path) -> anyhow::Result<SavedPlan> {

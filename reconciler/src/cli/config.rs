@@ -1,6 +1,6 @@
 //! `tiedown config`: what a manifest means to flyctl.
 
-use super::error::{Usage, tell_mistakes};
+use super::error::{Usage, text_of};
 use super::exit::Ending;
 use super::global::Global;
 use super::output::Output;
@@ -41,7 +41,9 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
     let text = manifest.text;
     let problems = manifest.read.problems.into_iter().map(|problem| (problem, text.clone()));
     let mistakes = Mistakes { problems: problems.collect(), ..Mistakes::default() };
-    tell_mistakes(&mistakes, output);
+    if !mistakes.problems.is_empty() {
+        output.say(text_of(&mistakes).trim_end_matches('\n'));
+    }
     if let Some(manifest) = &manifest.read.manifest {
         output.json(&manifest.config_json())?;
     }

@@ -1,6 +1,6 @@
 //! `tiedown validate`: all problems of all manifests.
 
-use super::error::{count, json_of, tell_mistakes};
+use super::error::{count, json_of, text_of};
 use super::exit::Ending;
 use super::global::Global;
 use super::output::{Format, Output};
@@ -43,12 +43,12 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
             "problems": json_of(&mistakes),
         }))?,
         Format::Text => {
-            tell_mistakes(&mistakes, output);
             let manifests = match manifests {
                 1 => "1 manifest".to_owned(),
                 n => format!("{n} manifests"),
             };
-            output.result(&format!("{manifests}: {}.\n", count(&mistakes)))?;
+            let sum = format!("{manifests}: {}.\n", count(&mistakes));
+            output.result(&(text_of(&mistakes) + &sum))?;
         }
     }
     Ok(ending)

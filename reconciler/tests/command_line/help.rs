@@ -1,6 +1,6 @@
 //! The help of every command, word for word. `UPDATE_EXPECT=1` writes what it says now.
 
-use crate::repo::Repo;
+use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Where and how things are read and written: commits, work trees, bare repositories, formats,
 //! closed pipes.
 
-use crate::repo::{APP, Repo};
+use super::repo::{APP, Repo};
 use serde_json::Value;
 use std::io::Read;
 use std::process::Stdio;
@@ -109,7 +109,7 @@ fn validate_tells_all_problems_of_all_manifests() {
     let said = repo.run_untouched(&["validate", "--worktree"]);
     assert_eq!(said.code, 1, "{said}");
     for place in ["a/fly.toml:4:1", "b/fly.toml:2:17"] {
-        assert!(said.err.contains(place), "{place} is not in {said}");
+        assert!(said.out.contains(place), "{place} is not in {said}");
     }
     let said = repo.run_untouched(&["validate", "--worktree", "--format", "json"]);
     let told: Value = serde_json::from_str(&said.out).unwrap();
@@ -119,4 +119,24 @@ fn validate_tells_all_problems_of_all_manifests() {
     assert!(files.contains(&"a/fly.toml") && files.contains(&"b/fly.toml"), "{files:?}");
     let said = repo.run_untouched(&["validate", "a/fly.toml"]);
     assert_eq!(said.code, 1, "{said}");
+}
+
+#[test]
+fn a_plan_from_observations_is_the_plan_from_looking() {
+    let repo = Repo::new();
+    assert_eq!(repo.run(&["observe", "-o", "../observed.json"]).code, 0);
+    let looked = repo.run_untouched(&["plan", "--format", "json"]);
+    let observed =
+        repo.run_untouched(&["plan", "--format", "json", "--observed", "../observed.json"]);
+    assert_eq!((observed.code, observed.out), (0, looked.out));
+}
+
+#[test]
+fn doctor_says_what_is_missing_also_where_there_is_no_fleet() {
+    let repo = Repo::new();
+    let said = repo.run_untouched(&["doctor"]);
+    assert!(said.out.contains("host ewr-1: readable"), "{said}");
+    let said = repo.run_untouched(&["doctor", "-C", "/"]);
+    assert_eq!(said.code, 1, "{said}");
+    assert!(said.out.contains("missing fleet: / is not in a git repository"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! What users do: deploy, look, scale, redeploy, and find their data where they left it.
 
-use crate::fleet::{Fleet, eventually, store_manifest};
+use super::fleet::{Fleet, eventually, store_manifest};
 
 /// An id that no account of a test machine has.
 const ORDINARY_USER: u32 = 61_234;
