@@ -3,7 +3,7 @@
 
 use rustix::fs::FlockOperation;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,28 +33,44 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Takes the lock if it is free. Dropping the file lets go of it.
-pub(crate) fn take(file: &File, sharing: Sharing) -> io::Result<bool> {
+/// A lock that is held until this is dropped, or until the process ends.
+#[derive(Debug)]
+pub(crate) struct Taken(File);
+
+impl Taken {
+    /// Puts `bytes` in the place of what the locked file held.
+    pub(crate) fn sign(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.set_len(0)?;
+        self.0.rewind()?;
+        self.0.write_all(bytes)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that another thread is just starting has the file
+        // too, until it is executed, and would keep the lock.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Takes the lock on a file, trying again until the deadline, at least once; nothing if somebody
+/// else had it all the time.
+pub(crate) fn take(path: &Path, sharing: Sharing, deadline: Instant) -> io::Result<Option<Taken>> {
+    let file = open(path)?;
     let operation = match sharing {
         Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
         Sharing::Shared => FlockOperation::NonBlockingLockShared,
     };
-    match rustix::fs::flock(file, operation) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Takes the lock, trying again until the deadline; at least once.
-pub(crate) fn take_until(file: &File, sharing: Sharing, deadline: Instant) -> io::Result<bool> {
     loop {
-        if take(file, sharing)? {
-            return Ok(true);
+        match rustix::fs::flock(&file, operation) {
+            Ok(()) => return Ok(Some(Taken(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(error.into()),
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(false);
+            return Ok(None);
         }
         std::thread::sleep(left.min(LOOK));
     }
@@ -122,12 +138,23 @@ mod tests {
     fn a_lock_is_taken_once_and_shared_by_those_who_share() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let (first, second) = (open(&path).unwrap(), open(&path).unwrap());
-        assert!(take(&first, Sharing::Exclusive).unwrap());
-        assert!(!take(&second, Sharing::Shared).unwrap());
+        let take = |sharing| take(&path, sharing, Instant::now()).unwrap();
+        let first = take(Sharing::Exclusive);
+        assert!(first.is_some() && take(Sharing::Shared).is_none());
         drop(first);
-        let third = open(&path).unwrap();
-        assert!(take(&second, Sharing::Shared).unwrap() && take(&third, Sharing::Shared).unwrap());
-        assert!(!take_until(&third, Sharing::Exclusive, Instant::now()).unwrap());
+        let sharers = (take(Sharing::Shared), take(Sharing::Shared));
+        assert!(sharers.0.is_some() && sharers.1.is_some());
+        assert!(take(Sharing::Exclusive).is_none());
+    }
+
+    #[test]
+    fn a_lock_is_let_go_also_while_a_program_is_being_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let taken = take(&path, Sharing::Exclusive, Instant::now()).unwrap().unwrap();
+        // As fork(2) does: one more handle of the same open file.
+        let _inherited = taken.0.try_clone().unwrap();
+        drop(taken);
+        assert!(take(&path, Sharing::Exclusive, Instant::now()).unwrap().is_some());
     }
 }

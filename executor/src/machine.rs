@@ -86,11 +86,9 @@ fn written(state: &StateDir) -> Result<MachineId, MachineError> {
 /// Writes an identity down unless another process just did.
 fn write(state: &StateDir) -> io::Result<()> {
     durable::make_dir(&state.locks())?;
-    let lock = flock::open(&state.catalog_lock())?;
     let deadline = Instant::now() + Duration::from_secs(10);
-    if !flock::take_until(&lock, flock::Sharing::Exclusive, deadline)? {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
+    let lock = flock::take(&state.catalog_lock(), flock::Sharing::Exclusive, deadline)?;
+    let _alone = lock.ok_or(io::ErrorKind::TimedOut)?;
     if state.machine_id().exists() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 pub(crate) mod drift;
 mod group;
 pub(crate) mod instance;
+pub(crate) mod note;
 mod retired;
 mod scale;
 pub(crate) mod volume;
@@ -15,9 +16,11 @@ use crate::Inputs;
 use crate::model::artifact::Artifact;
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Group};
+use crate::model::host::HostState;
 use crate::model::name::{AppName, GroupName};
 use crate::model::object::Object;
 use crate::model::observed::{InstanceView, VolumeView};
+use crate::model::permit::Permit;
 use crate::model::release::Release;
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
@@ -25,6 +28,7 @@ use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
 use crate::safety::lineage::{Memory, Refusal};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 use instance::InstanceNeed;
 use volume::VolumeDiff;
@@ -144,7 +148,7 @@ pub(crate) fn diff<'a>(inputs: &Inputs<'a>, ground: &Ground<'a>, report: &mut Re
             Some(app) => compare_app(inputs, ground, app, claims, &memory, &mut diff, report),
             None => {
                 for claim in claims.values().flatten() {
-                    remove(ground, claim, memory.allows_app(), &mut diff, report);
+                    remove(inputs, ground, claim, memory.allows_app(), &mut diff, report);
                 }
             }
         }
@@ -182,13 +186,42 @@ fn compare_app<'a>(
     for (_, claims) in claims.iter().filter(|(name, _)| !app.groups.contains_key(**name)) {
         for claim in claims {
             let allowed = memory.allows_slot(&claim.slot, None);
-            remove(ground, claim, allowed, diff, report);
+            remove(inputs, ground, claim, allowed, diff, report);
         }
     }
 }
 
+/// Forgets a slot of a host that is lost, if that is permitted; else says why not.
+fn forget(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    claim: &Claim,
+    diff: &mut Diff<'_>,
+) -> Option<(Kind, String, &'static str)> {
+    let host = &claim.host;
+    let spec = inputs.desired.hosts.get(host);
+    let lost = spec.is_some_and(|spec| spec.state == HostState::Lost);
+    if !lost || ground.answering.contains(host) {
+        let why = alloc::format!("not removed: {host} cannot be read");
+        return Some((Kind::Unknown, why, "make the host readable"));
+    }
+    if !inputs.permits.has(Permit::Empty) {
+        let why =
+            alloc::format!("not removed: {host} is lost, and forgetting it gives up its data");
+        return Some((Kind::Refused, why, "allow it with --allow-empty"));
+    }
+    diff.gone.push(Gone {
+        claim: claim.clone(),
+        moved_from: ground.moved.get(&claim.slot).cloned(),
+        instances: Vec::new(),
+        volumes: Vec::new(),
+    });
+    None
+}
+
 /// Takes a slot off, if that is allowed and its host can be seen.
 fn remove<'a>(
+    inputs: &Inputs<'_>,
     ground: &Ground<'a>,
     claim: &Claim,
     allowed: Result<(), Refusal>,
@@ -208,9 +241,10 @@ fn remove<'a>(
         return;
     }
     let Some(host) = ground.trusted.get(&claim.host) else {
-        diff.pending.insert(slot.app.clone());
-        let why = alloc::format!("not removed: {} cannot be read", claim.host);
-        report.say(Kind::Unknown, object(), why, "");
+        if let Some(refusal) = forget(inputs, ground, claim, diff) {
+            diff.pending.insert(slot.app.clone());
+            report.say(refusal.0, object(), refusal.1, refusal.2);
+        }
         return;
     };
     let mains = ground.seen.mains.get(slot).into_iter().flatten();

@@ -77,5 +77,6 @@ pub fn plan(
     let ledger = placement::place(&inputs, &ground, &mut diff, &mut report);
     let rolled = rollout::roll_out(&inputs, &ground, &mut diff, ledger, &mut report);
     diff::drift::drift(&diff, &mut report);
+    diff::note::shared_ports(&ground, &diff, &mut report);
     order::finish(&inputs, ground, &diff, rolled, report)
 }

@@ -27,7 +27,7 @@ pub(crate) fn finish(
 ) -> Planned {
     report_foreign(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
-    link(&mut rollouts);
+    link(&mut rollouts, &changes);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
     name_steps(&mut rollouts);
     changes.sort_by(|a, b| rank(a).cmp(&rank(b)));
@@ -61,9 +61,11 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
     (loss, &change.object, change.verb)
 }
 
-/// Volumes wait for the pool they are made in; new instances on a host wait for removals there,
-/// whose memory they may take.
-fn link(rollouts: &mut [Rollout]) {
+/// Volumes wait for the pool they are made in; new slots on a host wait for removals there, whose
+/// memory they may take.
+fn link(rollouts: &mut [Rollout], changes: &[Change]) {
+    let created = changes.iter().filter(|change| change.verb == Verb::Create);
+    let created: BTreeSet<&Object> = created.map(|change| &change.object).collect();
     let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
     let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
     let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
@@ -93,7 +95,9 @@ fn link(rollouts: &mut [Rollout]) {
         for step in steps(rollout) {
             match &step.act {
                 Act::MakeVolume { .. } => after.extend(pools.get(&step.host).cloned()),
-                Act::StartInstance { .. } => {
+                Act::StartInstance { instance }
+                    if created.contains(&Object::Slot { slot: instance.slot.clone() }) =>
+                {
                     after.extend(stops.get(&step.host).into_iter().flatten().cloned());
                 }
                 Act::MakePool { .. }
@@ -102,6 +106,7 @@ fn link(rollouts: &mut [Rollout]) {
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
             }
@@ -173,7 +178,9 @@ fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report)
             };
             report.say(Kind::Foreign, object, why, "");
         }
-        if trusted.spec.state == HostState::Cordoned {
+        if trusted.spec.state == HostState::Cordoned
+            && ground.claims.values().any(|claim| claim.host == **host)
+        {
             let object = Object::Host { host: (*host).clone() };
             report.say(Kind::Note, object, "it is cordoned: nothing new is placed there", "");
         }

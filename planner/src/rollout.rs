@@ -16,10 +16,11 @@ use crate::diff::instance::{InstanceNeed, serving};
 use crate::diff::volume::{VolumeDiff, VolumeNeed};
 use crate::diff::{Diff, GroupDiff, Kept};
 use crate::model::desired::Strategy;
-use crate::model::name::{AppName, GroupName};
+use crate::model::name::{AppName, GroupName, HostName};
 use crate::model::object::Object;
 use crate::placement::Ledger;
 use crate::plan::change::{Change, Verb};
+use crate::plan::step::Act;
 use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
@@ -54,8 +55,16 @@ pub(crate) fn roll_out<'a>(
         rolled.rollouts.extend(rollout.filter(|rollout| !rollout.waves.is_empty()));
     }
     removals(diff, &mut rolled);
+    let makes = |rollout: &Rollout, host: &HostName| {
+        let lanes = rollout.waves.iter().flat_map(|wave| &wave.lanes);
+        let mut steps = lanes.flat_map(|lane| &lane.steps);
+        steps.any(|step| step.host == *host && matches!(step.act, Act::MakeVolume { .. }))
+    };
     for (host, pool, size) in ledger.pools() {
         let name = &host.spec.name;
+        if !rolled.rollouts.iter().any(|rollout| makes(rollout, name)) {
+            continue;
+        }
         rolled.changes.push(wording::pool(name, pool.as_str(), size));
         let lane = Lane {
             object: Object::Pool { host: name.clone() },

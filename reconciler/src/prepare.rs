@@ -112,7 +112,7 @@ pub fn prepare(
     claims: &Claims,
 ) -> Result<Prepared, PrepareError> {
     let (manifests, patterns) = read_manifests(snapshot, settings)?;
-    let named = manifests.iter().filter_map(|manifest| apps::name(manifest));
+    let named = manifests.iter().filter_map(apps::name);
     let known = named.chain(claims.apps.keys().cloned()).collect();
     let left_out = selection.left_out(&known)?;
     let considered: Vec<&ReadManifest> = manifests

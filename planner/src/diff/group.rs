@@ -3,10 +3,10 @@
 use super::instance::{self, InstanceNeed};
 use super::scale::{self, Numbers};
 use super::volume::{self, VolumeDiff, VolumeNeed};
-use super::{Diff, GroupDiff, Kept, Runs, Stray, remove, retired};
+use super::{Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
 use crate::Inputs;
 use crate::model::claim::Claim;
-use crate::model::desired::{App, Group, Scale};
+use crate::model::desired::{App, Group};
 use crate::model::host::HostState;
 use crate::model::id::VolumeId;
 use crate::model::instance::Role;
@@ -40,7 +40,8 @@ pub(crate) struct Scope<'a, 's> {
 }
 
 impl Scope<'_, '_> {
-    fn object(&self) -> Object {
+    /// The group, to speak about it.
+    pub(super) fn object(&self) -> Object {
         Object::Group { app: self.app.name.clone(), group: self.group.name.clone() }
     }
 
@@ -73,14 +74,14 @@ pub(super) fn compare<'a>(
         there.entry(slot.region.clone()).or_default().insert(slot.number.get());
     }
     let numbers = scale::numbers(&scope.group.scale, &there);
-    note_unlisted(scope, &there, report);
+    note::unlisted(scope, &there, report);
     let stays = |slot: &SlotId| {
         numbers.get(&slot.region).is_some_and(|numbers| numbers.contains(&slot.number.get()))
     };
     let (stay, go): (Vec<&&Claim>, Vec<_>) = existing.iter().partition(|claim| stays(&claim.slot));
     for claim in go {
         let allowed = scope.memory.allows_slot(&claim.slot, Some(scope.group));
-        remove(scope.ground, claim, allowed, diff, report);
+        remove(scope.inputs, scope.ground, claim, allowed, diff, report);
     }
     let mut group = GroupDiff {
         app: scope.app,
@@ -101,28 +102,12 @@ pub(super) fn compare<'a>(
         for slot in missing.filter_map(|n| scope.slot(region, *n)) {
             if group.runs.is_some() && !stuck {
                 retired::want(scope, slot, None, &mut group, diff, report);
+            } else {
+                retired::postpone(scope, &slot, diff);
             }
         }
     }
     diff.groups.push(group);
-}
-
-fn note_unlisted(scope: &Scope<'_, '_>, there: &Numbers, report: &mut Report) {
-    match &scope.group.scale {
-        Scale::Listed(_) => {}
-        Scale::Unlisted { first } => {
-            let usual =
-                there.len() == 1 && there.get(first).is_some_and(|numbers| numbers.len() == 1);
-            if !there.is_empty() && !usual {
-                let counts: Vec<_> = there
-                    .iter()
-                    .map(|(region, numbers)| format!("{region} = {}", numbers.len()))
-                    .collect();
-                let why = format!("[tiedown.scale] does not list it; kept: {}", counts.join(", "));
-                report.say(Kind::Note, scope.object(), why, "");
-            }
-        }
-    }
 }
 
 /// Whether the release failed on a slot of the group and must not be tried on any.
@@ -136,7 +121,14 @@ fn stuck(
     if scope.inputs.permits.has(Permit::Retry) {
         return false;
     }
-    let mut failed = existing.iter().filter(|claim| instance::failed(claim, &runs.release));
+    let came_up = |claim: &Claim| {
+        let mains = scope.ground.seen.mains.get(&claim.slot).map_or(&[][..], |mains| mains);
+        claim.applied.as_ref() == Some(&runs.release)
+            && instance::own(scope.inputs, claim, Some(&runs.release), mains)
+                .is_some_and(instance::serving)
+    };
+    let mut failed =
+        existing.iter().filter(|claim| instance::failed(claim, &runs.release) && !came_up(claim));
     let Some(first) = failed.next() else { return false };
     let why = match &first.failed {
         Some(failed) => {
@@ -195,8 +187,9 @@ fn keep<'a>(
     {
         let retry = scope.inputs.permits.has(Permit::Retry);
         let need = instance::need(&kept.claim, main, &runs.release, retry);
-        let new = kept.claim.applied.as_ref() != Some(&runs.release);
-        kept.instance = if stuck && new { InstanceNeed::Nothing } else { need };
+        let new = kept.claim.applied.as_ref() != Some(&runs.release)
+            || instance::failed(&kept.claim, &runs.release);
+        kept.instance = if stuck && new { InstanceNeed::Nothing } else { attach(&kept, need) };
         if kept.volumes.iter().any(|v| v.need == VolumeNeed::Stay) {
             kept.instance = InstanceNeed::Nothing;
         }
@@ -209,11 +202,34 @@ fn keep<'a>(
             }
         });
     }
+    note::kept(scope, &kept, report);
     kept.supervise = kept.instance == InstanceNeed::Nothing
         && main.is_some_and(|main| {
             main.supervision != scope.group.supervision && main.state == InstanceState::Running
         });
     group.kept.push(kept);
+}
+
+/// An instance that runs without a volume that is to be made or taken back is started anew.
+fn attach(kept: &Kept<'_>, need: InstanceNeed) -> InstanceNeed {
+    let missing = kept.volumes.iter().any(|volume| match volume.need {
+        VolumeNeed::Make { .. } | VolumeNeed::TakeBack { .. } => true,
+        VolumeNeed::Nothing
+        | VolumeNeed::Grow { .. }
+        | VolumeNeed::Retire
+        | VolumeNeed::Stay
+        | VolumeNeed::Lost => false,
+    });
+    match need {
+        InstanceNeed::Nothing | InstanceNeed::Confirm if missing => {
+            InstanceNeed::Restart { why: "it runs without one of its volumes".into() }
+        }
+        InstanceNeed::Nothing
+        | InstanceNeed::Confirm
+        | InstanceNeed::Start
+        | InstanceNeed::Restart { .. }
+        | InstanceNeed::Redeploy { .. } => need,
+    }
 }
 
 /// The slot's host, if it can be believed. A slot of a lost host may be wanted elsewhere.
@@ -308,7 +324,7 @@ fn can_run(kept: &Kept<'_>, runs: &Runs<'_>, report: &mut Report) -> bool {
     let can = kept.host.reading.runs.contains(&kind);
     let runs_it = kept.main.is_some_and(|main| main.release == runs.release);
     if !can && !runs_it {
-        let why = format!("{} cannot run a {}", kept.claim.host, kind.as_str());
+        let why = format!("{} cannot run {}", kept.claim.host, kind.one());
         let hint = "give the host a runtime that can, or drain it";
         report.say(Kind::Blocked, Object::Slot { slot: kept.claim.slot.clone() }, why, hint);
     }

@@ -90,10 +90,9 @@ pub(super) fn runs<'a>(
     Some(Runs { artifact, release: spec.release() })
 }
 
-/// Whether the slot tried the release, failed, and has not come up with it since.
-pub(crate) fn failed(claim: &Claim, release: &Release) -> bool {
-    claim.applied.as_ref() != Some(release)
-        && claim.failed.as_ref().is_some_and(|failed| failed.release == *release)
+/// Whether the slot tried the release and failed last.
+pub(super) fn failed(claim: &Claim, release: &Release) -> bool {
+    claim.failed.as_ref().is_some_and(|failed| failed.release == *release)
 }
 
 /// Which of several main instances is the slot's own: one on the claimed host, of the release
@@ -151,14 +150,12 @@ pub(super) fn need(
         }
         InstanceState::Stopped => InstanceNeed::Restart { why: "its instance was stopped".into() },
         InstanceState::Running | InstanceState::Restarting | InstanceState::Finished => {
-            if retry && failed(claim, release) {
+            let applied = claim.applied.as_ref() == Some(release);
+            if retry && failed(claim, release) && !(applied && serving(main)) {
                 let why = "its release failed and is tried again".into();
                 return InstanceNeed::Restart { why };
             }
-            match &claim.applied {
-                Some(applied) if applied == release => InstanceNeed::Nothing,
-                Some(_) | None => InstanceNeed::Confirm,
-            }
+            if applied { InstanceNeed::Nothing } else { InstanceNeed::Confirm }
         }
     }
 }

@@ -95,6 +95,7 @@ pub(super) fn want<'a>(
     report: &mut Report,
 ) {
     if !scope.ground.may_place {
+        postpone(scope, &slot, diff);
         return;
     }
     let mut volumes = Vec::new();
@@ -120,6 +121,16 @@ pub(super) fn want<'a>(
     let pinned = hosts.first().copied();
     let gives_up = gives_up.cloned();
     group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+}
+
+/// A slot that is not created now, though it was there before: the record stays as it is, so that
+/// the slot still counts as one that returns.
+pub(super) fn postpone(scope: &Scope<'_, '_>, slot: &SlotId, diff: &mut Diff<'_>) {
+    let given = &scope.inputs.claims.incarnations;
+    let mut sources = scope.group.mounts.keys();
+    if sources.any(|source| given.contains_key(&(slot.clone(), source.clone()))) {
+        diff.pending.insert(slot.app.clone());
+    }
 }
 
 type No = (Kind, String, String);

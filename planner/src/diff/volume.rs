@@ -59,6 +59,8 @@ pub(crate) struct VolumeDiff<'a> {
     pub(crate) incarnation: Incarnation,
     /// The size applied last; zero if never.
     pub(crate) claimed: Size,
+    /// The size that its mount asks for, rounded to the pool's extent; zero without a mount.
+    pub(crate) wanted: Size,
     /// How it is.
     pub(crate) view: Option<&'a VolumeView>,
     /// What it needs.
@@ -189,6 +191,7 @@ fn compare_one<'a>(
         id: volume.id.clone(),
         incarnation: volume.incarnation,
         claimed: volume.size,
+        wanted: mount.size.rounded_up_to(extent(host)),
         view,
         need,
         marks: differ.then_some(marks),
@@ -212,6 +215,7 @@ fn added<'a>(
         id: VolumeId::derive(&scope.inputs.desired.fleet, slot, source, &pool, incarnation),
         incarnation,
         claimed: Size::ZERO,
+        wanted: mount.size.rounded_up_to(extent(host)),
         view: None,
         need: VolumeNeed::Make { size: mount.size.rounded_up_to(extent(host)), begun: false },
         marks: None,
@@ -231,6 +235,7 @@ fn dropped<'a>(
         id: volume.id.clone(),
         incarnation: volume.incarnation,
         claimed: volume.size,
+        wanted: Size::ZERO,
         view: Some(view),
         need: VolumeNeed::Retire,
         marks: None,

@@ -61,6 +61,15 @@ impl ArtifactKind {
             Self::Image => "image",
         }
     }
+
+    /// The word with its article.
+    #[must_use]
+    pub const fn one(self) -> &'static str {
+        match self {
+            Self::Tree => "a source tree",
+            Self::Image => "an image",
+        }
+    }
 }
 
 /// What became of an app's reference.

@@ -111,12 +111,17 @@ impl Size {
     }
 }
 
+const GB: u64 = 1_000_000_000;
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = UNITS.iter().filter(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale));
         let text = match whole.max_by_key(|(_, scale)| *scale) {
-            // Any other number, such as 9540MiB, reads better as a fraction of a larger unit.
-            Some((unit, scale)) if *scale > 1 && self.0 / scale < 1024 => {
+            // Any other number, such as 9540MiB, reads better as a fraction of a larger unit. A
+            // manifest's 1gb, rounded up to extents, is 956MiB, and reads as the 1GB it was.
+            Some((unit, scale))
+                if *scale > 1 && self.0 / scale < 1024 && (self.0 < GB || *scale >= GB) =>
+            {
                 format!("{}{unit}", self.0 / scale)
             }
             _ => approximate(self.0),

@@ -97,18 +97,22 @@ impl<'a> Field<'a, '_> {
             self.regions.insert(region.clone(), candidates);
         }
         let group = self.group;
-        let Some(candidates) = self.regions.get(region) else { return Err(Default::default()) };
+        let Some(candidates) = self.regions.get_mut(region) else { return Err(Default::default()) };
         if let Some(why) = &candidates.full {
             return Err((why.clone(), HINT));
         }
-        let fits = candidates.order.iter().find(|(.., host)| {
-            let account = ledger.look(host);
-            account.is_some_and(|account| {
+        let fits = |host: &HostName| {
+            ledger.look(host).is_some_and(|account| {
                 let storage = storage(group, account.host());
                 account.lacks(group.mounts.len(), storage, group.guest).is_none()
             })
-        });
-        let Some((.., host)) = fits.copied() else {
+        };
+        // Hosts only get fuller, and every slot of the group needs the same: one that is too full
+        // now is never looked at again.
+        while candidates.order.first().is_some_and(|(.., host)| !fits(host)) {
+            candidates.order.pop_first();
+        }
+        let Some((.., host)) = candidates.order.first().copied() else {
             let why = self.refusal(ledger, region);
             if let Some(candidates) = self.regions.get_mut(region) {
                 candidates.full = Some(why.clone());
@@ -297,7 +301,7 @@ fn unfit(spec: &HostSpec, trusted: Option<Trusted<'_>>, runs: &Runs<'_>) -> Opti
     match trusted {
         None => Some("cannot be read".into()),
         Some(host) if !host.reading.runs.contains(&kind) => {
-            Some(format!("cannot run a {}", kind.as_str()))
+            Some(format!("cannot run {}", kind.one()))
         }
         Some(_) => None,
     }

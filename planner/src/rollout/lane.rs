@@ -92,19 +92,11 @@ pub(super) fn deploy(
         }
     }
     changes.push(wording::deployed(crew, kept));
-    match (&kept.instance, kept.main) {
-        (InstanceNeed::Restart { .. } | InstanceNeed::Redeploy { .. }, Some(main)) => {
-            steps.push(step::stop_instance(&host, main));
-        }
-        (
-            InstanceNeed::Nothing
-            | InstanceNeed::Start
-            | InstanceNeed::Confirm
-            | InstanceNeed::Restart { .. }
-            | InstanceNeed::Redeploy { .. },
-            _,
-        ) => {}
-    }
+    let stops = match &kept.instance {
+        InstanceNeed::Restart { .. } | InstanceNeed::Redeploy { .. } => kept.main,
+        InstanceNeed::Nothing | InstanceNeed::Start | InstanceNeed::Confirm => None,
+    };
+    steps.extend(stops.map(|main| step::stop_instance(&host, main)));
     if kept.grows_paused {
         steps.extend(grow(crew, kept, changes));
     }

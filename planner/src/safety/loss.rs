@@ -93,7 +93,9 @@ fn refuse(diff: &mut Diff<'_>, app: &AppName) {
     diff.gone.retain(|gone| gone.claim.slot.app != *app || gone.volumes.is_empty());
     diff.doomed.retain(|doomed| doomed.at.view.spec.slot.app != *app);
     for group in diff.groups.iter_mut().filter(|group| group.app.name == *app) {
-        group.strays.retain(|stray| stray.volumes.is_empty());
+        // Instances in nobody's place are stopped all the same.
+        group.strays.iter_mut().for_each(|stray| stray.volumes.clear());
+        group.strays.retain(|stray| !stray.instances.is_empty());
         for kept in &mut group.kept {
             for volume in &mut kept.volumes {
                 if volume.need == VolumeNeed::Retire {

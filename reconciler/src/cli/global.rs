@@ -13,19 +13,32 @@ use std::path::PathBuf;
 pub(super) struct Global {
     /// A directory of a git work tree, with a tiedown.toml; with --git-dir a directory within the
     /// commit.
-    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR", default_value = ".")]
+    #[arg(
+        short = 'C',
+        long = "directory",
+        global = true,
+        help_heading = "Reading and writing",
+        value_name = "DIR",
+        default_value = "."
+    )]
     pub(super) dir: PathBuf,
     /// The git repository itself; it may be bare.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Reading and writing", value_name = "DIR")]
     pub(super) git_dir: Option<PathBuf>,
     /// The commit to read.
-    #[arg(long, global = true, value_name = "REV", default_value = "HEAD")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Reading and writing",
+        value_name = "REV",
+        default_value = "HEAD"
+    )]
     pub(super) rev: String,
     /// Read from disk instead of from a commit.
-    #[arg(long, global = true, conflicts_with = "rev")]
+    #[arg(long, global = true, help_heading = "Reading and writing", conflicts_with = "rev")]
     pub(super) worktree: bool,
     /// How results are written.
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, help_heading = "Reading and writing", value_enum, default_value_t)]
     pub(super) format: Format,
 }
 

@@ -98,14 +98,13 @@ fn a_bare_repository_is_read_by_its_own_name() {
     let bare = TempDir::new().unwrap();
     let from = clone.dir.path().to_str().unwrap();
     git2::build::RepoBuilder::new().bare(true).clone(from, bare.path()).unwrap();
-    for (dir, git_dir) in [("x", Some(bare.path().to_owned()))] {
-        let repository = Repository::open(&Place { dir: dir.into(), git_dir }).unwrap();
-        assert_eq!(repository.commit("HEAD").unwrap(), commit);
-        let text = repository.at(&commit).unwrap().read(&repository.within("fly.toml")).unwrap();
-        assert_eq!(text.unwrap(), b"app");
-        assert!(matches!(repository.on_disk(), Err(RepositoryError::Bare { .. })));
-        assert!(repository.uncommitted(|_| true).unwrap().is_empty());
-    }
+    let place = Place { dir: "x".into(), git_dir: Some(bare.path().to_owned()) };
+    let repository = Repository::open(&place).unwrap();
+    assert_eq!(repository.commit("HEAD").unwrap(), commit);
+    let text = repository.at(&commit).unwrap().read(&repository.within("fly.toml")).unwrap();
+    assert_eq!(text.unwrap(), b"app");
+    assert!(matches!(repository.on_disk(), Err(RepositoryError::Bare { .. })));
+    assert!(repository.uncommitted(|_| true).unwrap().is_empty());
 }
 
 #[test]

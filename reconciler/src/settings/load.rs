@@ -84,7 +84,7 @@ impl Machine {
         let unit = u64::from(system.mem_unit.max(1));
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            memory: Size::from_bytes(u64::from(system.totalram).saturating_mul(unit)),
+            memory: Size::from_bytes(system.totalram.saturating_mul(unit)),
             cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
             shares_ports,
             root: rustix::process::geteuid().is_root(),

@@ -254,7 +254,7 @@ impl<'t> Section<'t> {
     }
 
     /// A table, plain or inline.
-    pub fn table(&self, reader: &mut Reader<'_>, key: &str, name: &str) -> Option<Section<'t>> {
+    pub fn table(&self, reader: &mut Reader<'_>, key: &str, name: &str) -> Option<Self> {
         let (item, span) = self.item(key)?;
         match item.as_table_like() {
             Some(table) => Some(Section::new(table, name, span)),
@@ -266,7 +266,7 @@ impl<'t> Section<'t> {
     }
 
     /// The entries of `[[key]]`, or of an array of inline tables.
-    pub fn tables(&self, reader: &mut Reader<'_>, key: &str) -> Vec<Section<'t>> {
+    pub fn tables(&self, reader: &mut Reader<'_>, key: &str) -> Vec<Self> {
         let Some((item, span)) = self.item(key) else { return Vec::new() };
         let name = format!("[[{key}]]");
         if let Some(tables) = item.as_array_of_tables() {

@@ -60,11 +60,12 @@ pub(super) fn act(
                 connection.execute(sql, [slot.to_string()])?;
             }
             ClaimAct::Failed { slot, release } => {
-                let mut claim = claimed(connection, slot)?
-                    .ok_or_else(|| format!("{slot} failed, and nothing is claimed for it"))?;
-                claim.failed =
-                    Some(FailedRelease { release: release.clone(), why: seen.to_owned() });
-                write(connection, &claim)?;
+                // A slot that is not claimed any more has nothing to remember.
+                if let Some(mut claim) = claimed(connection, slot)? {
+                    let (release, why) = (release.clone(), seen.to_owned());
+                    claim.failed = Some(FailedRelease { release, why });
+                    write(connection, &claim)?;
+                }
             }
             ClaimAct::Loss { app } => {
                 let sql = "INSERT INTO loss (app, at) VALUES (?1, ?2)";

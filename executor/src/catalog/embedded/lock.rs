@@ -5,17 +5,16 @@
 //! that nothing is being rolled out. A host's lock stands alone: it is taken below either.
 
 use crate::catalog::{CatalogError, Holder, Lock, LockName};
-use crate::flock::{self, Sharing};
+use crate::flock::{self, Sharing, Taken};
 use crate::names::StateDir;
 use planner::model::time::Timestamp;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 struct Held {
-    _own: File,
-    _fleet: Option<File>,
+    _own: Taken,
+    _fleet: Option<Taken>,
 }
 
 impl Lock for Held {}
@@ -36,24 +35,21 @@ pub(super) fn take(
     let fleet = match what {
         LockName::App(_) => {
             let path = state.lock(&LockName::Fleet);
-            let file = flock::open(&path).map_err(failed)?;
-            if !flock::take_until(&file, Sharing::Shared, deadline).map_err(failed)? {
-                return Err(locked(&LockName::Fleet, read(&path)));
-            }
-            Some(file)
+            let taken = flock::take(&path, Sharing::Shared, deadline).map_err(failed)?;
+            Some(taken.ok_or_else(|| locked(&LockName::Fleet, read(&path)))?)
         }
         LockName::Host(_) | LockName::Fleet => None,
     };
     let path = state.lock(what);
-    let mut own = flock::open(&path).map_err(failed)?;
-    if !flock::take_until(&own, Sharing::Exclusive, deadline).map_err(failed)? {
+    let Some(mut own) = flock::take(&path, Sharing::Exclusive, deadline).map_err(failed)? else {
         let sharer = match what {
             LockName::Fleet => sharer(state),
             LockName::App(_) | LockName::Host(_) => None,
         };
         return Err(locked(what, sharer.unwrap_or_else(|| read(&path))));
-    }
-    sign(&mut own, holder).map_err(failed)?;
+    };
+    let json = serde_json::to_vec(holder).map_err(io::Error::other).map_err(failed)?;
+    own.sign(&json).map_err(failed)?;
     Ok(Box::new(Held { _own: own, _fleet: fleet }))
 }
 
@@ -66,13 +62,6 @@ fn sharer(state: &StateDir) -> Option<Holder> {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("app-"))
     };
     paths.iter().filter(of_an_app).find(|path| flock::locker(path).is_some()).map(|path| read(path))
-}
-
-fn sign(file: &mut File, holder: &Holder) -> io::Result<()> {
-    let json = serde_json::to_vec(holder).map_err(io::Error::other)?;
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(&json)
 }
 
 /// Who wrote into a lock's file; what the kernel knows if it is just being written.

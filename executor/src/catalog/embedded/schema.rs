@@ -3,7 +3,7 @@
 use super::BoxError;
 use crate::catalog::CatalogError;
 use crate::durable;
-use crate::flock::{self, Sharing};
+use crate::flock::{self, Sharing, Taken};
 use crate::names::StateDir;
 use planner::model::name::FleetName;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
@@ -109,7 +109,7 @@ pub(super) fn open_read_only(
 
 /// Makes directories (mode 0700) and an empty file (mode 0600), whose mode SQLite gives to the
 /// files it puts beside it. The lock keeps others from making the catalog at the same time.
-fn prepare(state: &StateDir, path: &Path) -> Result<std::fs::File, CatalogError> {
+fn prepare(state: &StateDir, path: &Path) -> Result<Taken, CatalogError> {
     let place = state.path().display();
     let failed = |source: io::Error| {
         let hint = match source.kind() {
@@ -122,10 +122,10 @@ fn prepare(state: &StateDir, path: &Path) -> Result<std::fs::File, CatalogError>
         store(format!("cannot use the state directory {place}{hint}"), source.into())
     };
     durable::make_dir(&state.locks()).map_err(failed)?;
-    let alone = flock::open(&state.catalog_lock()).map_err(failed)?;
-    if !flock::take_until(&alone, Sharing::Exclusive, Instant::now() + BUSY).map_err(failed)? {
-        return Err(failed(io::Error::other("another process keeps opening the catalog")));
-    }
+    let deadline = Instant::now() + BUSY;
+    let alone = flock::take(&state.catalog_lock(), Sharing::Exclusive, deadline)
+        .and_then(|taken| taken.ok_or_else(|| io::Error::other("it is being opened elsewhere")))
+        .map_err(failed)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => durable::sync_parent(path).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

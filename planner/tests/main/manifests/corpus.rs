@@ -20,8 +20,9 @@ pub(super) fn corpus() -> Option<PathBuf> {
 /// Where flyctl is not to be followed: number of the file, respect, reason.
 const KNOWN: [(&str, &str, &str); 2] =
     [("243", "meaning", FLATTENED_TWICE), ("422", "meaning", FLATTENED_TWICE)];
-const FLATTENED_TWICE: &str = "a check that names two groups is taken from the second one, because \
-    flattening the first overwrote the list that both share; a deploy of the second group alone has it";
+const FLATTENED_TWICE: &str = "a check names two groups; flyctl, asked for one group after the \
+    other, gives it to the first alone, as if flattening narrowed a list that both share (inferred, \
+    not confirmed). It is read for both here, as it is written";
 
 /// How many files agree in one respect, and which do not.
 #[derive(Default)]
