@@ -5,10 +5,11 @@ use super::{Rule, Violation, World};
 use crate::model::host::HostState;
 use crate::model::id::VolumeId;
 use crate::model::permit::Permit;
-use crate::model::time::Timestamp;
+use crate::model::time::{Millis, Timestamp};
 use crate::model::volume::{OnRemove, VolumeSpec, VolumeState};
 use crate::plan::ClaimAct;
 use crate::plan::step::Act;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -75,6 +76,43 @@ fn not_erasable(
             (kept < keeping.retention)
                 .then(|| format!("it was kept for {kept}, its retention is {}", keeping.retention))
         }
+    }
+}
+
+/// Over the fleet. The planner's limit per app is narrower; the judge need not know what apps were
+/// called before.
+pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
+    let now = world.readings().map(|(_, reading)| reading.at).max().unwrap_or_default();
+    let day = Millis::from_days(1);
+    let recent = world.claims.losses.iter().filter(|(_, at)| now.since(*at) < day).count();
+    let lost: BTreeSet<&VolumeId> = walk
+        .steps
+        .iter()
+        .filter_map(|placed| {
+            let there = &world.reading(&placed.step.host)?.volumes;
+            match &placed.step.act {
+                Act::DestroyVolume { volume, .. } => there.contains_key(volume).then_some(volume),
+                Act::RetireVolume { volume, .. } => {
+                    let view = there.get(volume)?;
+                    (view.state == VolumeState::Attached).then_some(volume)
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
+        ClaimAct::Write(claim) => Some(claim),
+        ClaimAct::Remove { .. } | ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => None,
+    });
+    let claims = world.claims.slots.values().chain(corrected);
+    let all: BTreeSet<&VolumeId> =
+        claims.flat_map(|claim| claim.volumes.values().map(|volume| &volume.id)).collect();
+    let limit = world.policy.max_loss;
+    let share = all.len() * limit.share_thousandths as usize / 1000;
+    let limit = share.max(limit.count as usize);
+    if !lost.is_empty() && recent + lost.len() > limit {
+        let why = format!("{} volumes would be lost in a day, {limit} may be", recent + lost.len());
+        found.push(Violation::new(Rule::MaxLoss, &walk.plan.fleet, why));
     }
 }
 

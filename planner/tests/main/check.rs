@@ -241,6 +241,20 @@ fn data_goes_only_when_all_say_so() {
 }
 
 #[test]
+fn no_more_is_lost_in_a_day_than_may_be() {
+    Case::scale_down().breaks(Rule::MaxLoss, |case| {
+        case.world.policy.max_loss.count = 0;
+    });
+    Case::scale_down().breaks(Rule::MaxLoss, |case| {
+        let recent = ("web".parse().unwrap(), Timestamp(NOW.0 - 86_399));
+        case.world.claims.losses = vec![recent; 3];
+    });
+    let mut earlier = Case::scale_down();
+    earlier.world.claims.losses = vec![("web".parse().unwrap(), Timestamp(NOW.0 - 86_400)); 3];
+    assert_eq!(earlier.broken(), []);
+}
+
+#[test]
 fn no_slot_starts_empty_in_place_of_data() {
     let again = |case: &mut Case| {
         let mut spec = volume(1);

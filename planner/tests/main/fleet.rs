@@ -160,16 +160,18 @@ impl Fleet {
         let mut moment = 0;
         for lane in lanes.flat_map(|wave| &wave.lanes) {
             moment += 1;
+            let mut now = at(moment);
             for step in &lane.steps {
-                let judged = |n| match &at(n)[&step.host] {
+                let judged = |now: &Observed| match &now[&step.host] {
                     HostView::Read(reading) => judge(step, reading),
                     HostView::Unread { why, .. } => panic!("{} is unread: {why}", step.host),
                 };
-                let before = judged(moment);
+                let before = judged(&now);
                 let stale = matches!(before, Judgement::Stale { .. });
                 assert!(!stale, "before {}: {before:?}", step.id.0);
                 moment += 1;
-                assert_eq!(judged(moment), Judgement::After, "after {}", step.id.0);
+                now = at(moment);
+                assert_eq!(judged(&now), Judgement::After, "after {}", step.id.0);
             }
             moment += 1;
         }
