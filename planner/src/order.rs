@@ -169,14 +169,13 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
     });
     // An app that was removed in full asks for nothing any more: if it comes back, its retired
     // volumes are not those of a smaller count.
+    let source_is_empty = desired.apps.is_empty() && desired.left_out.is_empty();
     let gone = inputs.claims.apps.values().filter(|record| {
         let app = &record.app;
-        !desired.apps.contains_key(app)
-            && !desired.left_out.contains(app)
-            && desired.lineages.get(app) == Some(&Lineage::Descends)
-            && !(desired.apps.is_empty() && desired.left_out.is_empty())
-            && !refused.contains(app)
-            && !diff.pending.contains(app)
+        let asked = desired.apps.contains_key(app) || desired.left_out.contains(app);
+        let descends = desired.lineages.get(app) == Some(&Lineage::Descends);
+        let left = refused.contains(app) || diff.pending.contains(app);
+        descends && !asked && !left && !source_is_empty
     });
     let gone = gone.map(|record| AppRecord {
         commit: desired.commit.clone(),
