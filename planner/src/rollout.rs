@@ -104,6 +104,13 @@ fn removals(diff: &Diff<'_>, rolled: &mut Rolled) {
         let lane = removal::destroy(doomed, &mut rolled.changes);
         groups.entry((slot.app.clone(), slot.group.clone())).or_default().0.push(lane);
     }
+    // Apart from the rollout of the new release: what is stopped here takes nothing down.
+    let strays = diff.groups.iter().flat_map(|group| &group.strays);
+    for stray in strays.filter(|stray| removal::is_copy(stray)) {
+        let lane = removal::clear(stray, &mut rolled.changes);
+        let key = (stray.slot.app.clone(), stray.slot.group.clone());
+        groups.entry(key).or_default().1.push(lane);
+    }
     for gone in &diff.gone {
         let slot = &gone.claim.slot;
         let lane = removal::remove(gone, &mut rolled.changes);
@@ -162,8 +169,8 @@ impl<'a> Site<'a, '_> {
         let waves = &mut rollout.waves;
         let supervision = &group.group.supervision;
         let over = self.inputs.policy.overcommit_thousandths;
-        let mut lanes: Vec<Lane> =
-            group.strays.iter().map(|stray| removal::clear(stray, changes)).collect();
+        let left = group.strays.iter().filter(|stray| !removal::is_copy(stray));
+        let mut lanes: Vec<Lane> = left.map(|stray| removal::clear(stray, changes)).collect();
         let kept = group.kept.iter_mut();
         lanes.extend(kept.filter_map(|kept| lane::in_place(kept, supervision, over, changes)));
         push(waves, "change in place", lanes);

@@ -171,12 +171,15 @@ fn choose<'a>(
     Ok(WantedVolume { mount, back: Some(*newest), incarnation: newest.view.spec.incarnation })
 }
 
-/// Whether the slot was taken off by a smaller count and comes back by a larger one.
+/// Whether the slot was taken off by a smaller count and comes back by a larger one. An app that was
+/// removed in between is recorded as asking for nothing, not for a smaller count.
 fn returns(scope: &Scope<'_, '_>, slot: &SlotId) -> bool {
     let Scale::Listed(now) = &scope.group.scale else { return false };
     let now = now.get(&slot.region).copied().unwrap_or(0);
     let recorded = scope.memory.recorded(&slot.group).and_then(|shape| shape.scale.as_ref());
-    recorded.is_some_and(|scale| scale.get(&slot.region).copied().unwrap_or(0) < now)
+    let Some(recorded) = recorded else { return false };
+    let before = recorded.get(&slot.region).copied().unwrap_or(0);
+    before < now
 }
 
 fn returning(ground: &Ground<'_>, mount: &Mount, at: At<'_, VolumeView>) -> No {

@@ -175,7 +175,11 @@ pub(super) fn marked(
         verb: Verb::Update,
         host: claim.host.clone(),
         fields: fields.into_iter().flatten().collect(),
-        reasons: sentence("its marks say something else than the manifest"),
+        reasons: sentence(if view.spec.slot == marks.slot && view.spec.source == marks.source {
+            "its marks say something else than the manifest"
+        } else {
+            "its name has changed; the volume and its data stay"
+        }),
     }
 }
 
