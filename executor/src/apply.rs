@@ -90,6 +90,9 @@ pub async fn apply(
         false => Some(world.journal.begin(&start)?),
     };
     world.catalog.act(&plan.corrections, clock::now(), "")?;
+    for record in &plan.first_records {
+        world.catalog.record(record)?;
+    }
     let mut outcome = Outcome::default();
     if let Some(run) = &run {
         Applying { world, run, permits: Semaphore::new(options.parallelism.max(1)) }

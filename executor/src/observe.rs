@@ -32,6 +32,15 @@ pub async fn observe(hosts: &BTreeMap<HostName, Arc<dyn Host>>, checks: &Checks)
 
 async fn look(host: &dyn Host, checks: &Checks) -> HostView {
     let mut view = host.observe().await;
+    match &view {
+        HostView::Read(reading) => tracing::debug!(
+            host = %host.name(),
+            volumes = reading.volumes.len(),
+            instances = reading.instances.len(),
+            "host read"
+        ),
+        HostView::Unread { why, .. } => tracing::warn!(host = %host.name(), %why, "host not read"),
+    }
     if let HostView::Read(reading) = &mut view {
         join_all(reading.instances.values_mut().map(|instance| ask(host, instance, checks))).await;
     }

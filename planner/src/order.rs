@@ -3,7 +3,7 @@
 
 use crate::diff::Diff;
 use crate::model::claim::{AppRecord, Shape};
-use crate::model::desired::Lineage;
+use crate::model::desired::{App, Lineage};
 use crate::model::host::HostState;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
@@ -40,12 +40,14 @@ pub(crate) fn finish(
     let records = records(inputs, diff, &report);
     let mut corrections = ground.corrections;
     corrections.extend(diff.corrections.iter().cloned());
+    let first_records = first_records(inputs, &rollouts);
     let plan = Plan {
         fleet: inputs.desired.fleet.clone(),
         commit: inputs.desired.commit.clone(),
         changes,
         corrections,
         rollouts,
+        first_records,
         records,
         completes_catalog: ground.all_read,
     };
@@ -146,6 +148,24 @@ fn name_steps(rollouts: &mut [Rollout]) {
     }
 }
 
+/// Apps that something is done for, and that the catalog has no record of.
+fn first_records(inputs: &Inputs<'_>, rollouts: &[Rollout]) -> Vec<AppRecord> {
+    let known = &inputs.claims.apps;
+    let touched: BTreeSet<&AppName> = rollouts.iter().filter_map(|r| r.app.as_ref()).collect();
+    let apps = inputs.desired.apps.values();
+    let new = apps.filter(|app| touched.contains(&app.name) && !known.contains_key(&app.name));
+    new.map(|app| record(inputs, app)).collect()
+}
+
+fn record(inputs: &Inputs<'_>, app: &App) -> AppRecord {
+    AppRecord {
+        app: app.name.clone(),
+        commit: inputs.desired.commit.clone(),
+        manifest: app.manifest.clone(),
+        shape: app.shape(),
+    }
+}
+
 /// Apps of which nothing was refused or left to be removed: what they ask for now is remembered
 /// as applied.
 fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppRecord> {
@@ -161,12 +181,7 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
             && !diff.pending.contains(&app.name)
             && !desired.left_out.contains(&app.name)
     });
-    let there = apps.map(|app| AppRecord {
-        app: app.name.clone(),
-        commit: desired.commit.clone(),
-        manifest: app.manifest.clone(),
-        shape: app.shape(),
-    });
+    let there = apps.map(|app| record(inputs, app));
     // An app that was removed in full asks for nothing any more: if it comes back, its retired
     // volumes are not those of a smaller count.
     let source_is_empty = desired.apps.is_empty() && desired.left_out.is_empty();

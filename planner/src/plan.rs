@@ -37,6 +37,9 @@ pub struct Plan {
     pub corrections: Vec<ClaimAct>,
     /// What is done. Rollouts go side by side, except as `after` says.
     pub rollouts: Vec<Rollout>,
+    /// Written before all else for apps that the catalog has no record of: what was asked for
+    /// first, so that a commit after a first apply that failed can still take it back.
+    pub first_records: Vec<AppRecord>,
     /// Written for each app all of whose rollouts succeeded, or that has none.
     pub records: Vec<AppRecord>,
     /// Whether every host was read, so that the catalog is complete after this.

@@ -91,6 +91,9 @@ impl<'a> Run<'a> {
     fn all(mut self) -> (Observed, Claims) {
         let plan = self.plan;
         self.learn(&plan.corrections, "");
+        for record in &plan.first_records {
+            self.claims.apps.insert(record.app.clone(), record.clone());
+        }
         let mut failed = BTreeSet::new();
         for rollout in in_order(&plan.rollouts) {
             if rollout.after.iter().any(|id| failed.contains(id)) {

@@ -52,7 +52,9 @@ impl Applying<'_> {
         let _permit = self.permits.acquire().await;
         (self.world.say)(Event::StepBegan { step: step.id.clone(), object: object.clone() });
         self.world.journal.intend(self.run, step, clock::now())?;
+        tracing::debug!(step = %step.id.0, host = %step.host, "step begins");
         let result = host.act(step).await;
+        tracing::debug!(step = %step.id.0, host = %step.host, ?result, "step ended");
         let end = match &result {
             Ok(ensured) => StepEnd::Done { ensured: *ensured },
             Err(StepError::Stale { found }) => StepEnd::Stale { found: found.clone() },

@@ -307,6 +307,7 @@ pub(crate) fn plan(rollouts: Vec<Rollout>) -> Plan {
         changes: Vec::new(),
         corrections: Vec::new(),
         rollouts,
+        first_records: Vec::new(),
         records: Vec::new(),
         completes_catalog: true,
     }
