@@ -16,6 +16,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use planner::check::Checked;
 use planner::model::name::HostName;
+use planner::model::slot::SlotId;
 use planner::plan::{Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,7 +96,8 @@ pub async fn apply(
     }
     let mut outcome = Outcome::default();
     if let Some(run) = &run {
-        Applying { world, run, permits: Semaphore::new(options.parallelism.max(1)) }
+        let permits = Semaphore::new(options.parallelism.max(1));
+        Applying { world, run, permits, held: held(world)? }
             .rollouts(&plan.rollouts, &mut outcome)
             .await?;
     }
@@ -129,6 +131,13 @@ async fn lock_apps(
     Ok(locks)
 }
 
+/// Slots that are held now. Whoever holds one takes its app's lock, so what is read under the
+/// lock stays so.
+fn held(world: &World) -> Result<BTreeSet<SlotId>, CatalogError> {
+    let slots = world.catalog.claims()?.slots;
+    Ok(slots.into_values().filter(|claim| claim.held).map(|claim| claim.slot).collect())
+}
+
 /// An app was applied in full if all of its rollouts were done.
 fn record(plan: &Plan, world: &World, outcome: &Outcome) -> Result<(), CatalogError> {
     for record in &plan.records {
@@ -148,6 +157,7 @@ struct Applying<'a> {
     world: &'a World,
     run: &'a RunId,
     permits: Semaphore,
+    held: BTreeSet<SlotId>,
 }
 
 impl Applying<'_> {

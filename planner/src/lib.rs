@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod by_hand;
 pub mod check;
 mod diff;
 pub mod document;

@@ -162,8 +162,16 @@ pub struct Lane {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "claim")]
 pub enum ClaimAct {
-    /// This, in place of what it remembered of the slot. Its incarnations raise the highest ones.
+    /// This, in place of what it remembered of the slot, but for whether the slot is held. Its
+    /// incarnations raise the highest ones.
     Write(Claim),
+    /// That the slot is left alone, or no longer. Nothing else changes that.
+    Hold {
+        /// The slot.
+        slot: SlotId,
+        /// Whether it is left alone.
+        held: bool,
+    },
     /// Nothing of the slot any more; highest incarnations stay.
     Remove {
         /// The slot.

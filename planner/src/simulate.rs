@@ -3,7 +3,7 @@
 
 mod host;
 
-use crate::model::claim::{Claims, FailedRelease};
+use crate::model::claim::{Claim, Claims, FailedRelease};
 use crate::model::id::InstanceId;
 use crate::model::observed::{HostView, Observed};
 use crate::model::time::Timestamp;
@@ -188,7 +188,15 @@ impl<'a> Run<'a> {
                         let highest = highest.or_insert(volume.incarnation);
                         *highest = volume.incarnation.max(*highest);
                     }
-                    self.claims.slots.insert(claim.slot.clone(), claim.clone());
+                    let known = self.claims.slots.get(&claim.slot);
+                    let held = known.map_or(claim.held, |known| known.held);
+                    let claim = Claim { held, ..claim.clone() };
+                    self.claims.slots.insert(claim.slot.clone(), claim);
+                }
+                ClaimAct::Hold { slot, held } => {
+                    if let Some(claim) = self.claims.slots.get_mut(slot) {
+                        claim.held = *held;
+                    }
                 }
                 ClaimAct::Remove { slot } => {
                     self.claims.slots.remove(slot);

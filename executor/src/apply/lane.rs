@@ -14,6 +14,9 @@ use planner::plan::{Gate, Lane};
 impl Applying<'_> {
     pub(super) async fn lane(&self, lane: &Lane) -> Result<Outcome, ApplyError> {
         let mut outcome = Outcome::default();
+        if self.refuses_held(lane, &mut outcome) {
+            return Ok(outcome);
+        }
         self.world.catalog.act(&lane.claims_before, clock::now(), "")?;
         for step in &lane.steps {
             if self.stopping() {
@@ -39,6 +42,25 @@ impl Applying<'_> {
         }
         self.world.catalog.act(&lane.claims_after, clock::now(), "")?;
         Ok(outcome)
+    }
+
+    /// A slot that was held after the plan was made is left alone: its lane is stale.
+    fn refuses_held(&self, lane: &Lane, outcome: &mut Outcome) -> bool {
+        let (Object::Slot { slot }, Some(first)) = (&lane.object, lane.steps.first()) else {
+            return false;
+        };
+        if !self.held.contains(slot) {
+            return false;
+        }
+        let (object, why) = (lane.object.clone(), "it is held, so it is left alone".to_owned());
+        (self.world.say)(Event::StepFailed {
+            step: first.id.clone(),
+            object: object.clone(),
+            why: why.clone(),
+            stale: true,
+        });
+        outcome.failures.push(Failure { object, step: Some(first.id.clone()), why, stale: true });
+        true
     }
 
     /// One step: intention, act, outcome. A failure is in `outcome`; an error is the journal's.

@@ -27,7 +27,7 @@ pub(super) fn destroy(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
         if remarked(walk, volume) {
             broken("the same plan changes how the volume is kept".into());
         }
-        if let Some(why) = not_erasable(world, placed, volume, *retired) {
+        if let Some(why) = not_erasable(walk, world, placed, volume, *retired) {
             broken(why);
         }
     }
@@ -49,7 +49,15 @@ fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
     })
 }
 
+/// Whether a person named the volume: then it is the only one that the plan destroys.
+fn named(walk: &Walk<'_>, world: &World<'_>) -> bool {
+    let destroys =
+        walk.steps.iter().filter(|placed| matches!(placed.step.act, Act::DestroyVolume { .. }));
+    world.permits.has(Permit::Retained) && destroys.count() == 1
+}
+
 fn not_erasable(
+    walk: &Walk<'_>,
     world: &World<'_>,
     placed: &Placed<'_>,
     volume: &VolumeId,
@@ -68,7 +76,9 @@ fn not_erasable(
         VolumeState::Retired { since } if since != retired => {
             Some(format!("it was retired at {}, not at {}", since.0, retired.0))
         }
-        VolumeState::Retired { .. } if keeping.on_remove == OnRemove::Retain => {
+        VolumeState::Retired { .. }
+            if keeping.on_remove == OnRemove::Retain && !named(walk, world) =>
+        {
             Some("the volume wants to be retained".into())
         }
         VolumeState::Retired { since } => {
@@ -102,7 +112,10 @@ pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Viola
         .collect();
     let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
         ClaimAct::Write(claim) => Some(claim),
-        ClaimAct::Remove { .. } | ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => None,
+        ClaimAct::Remove { .. }
+        | ClaimAct::Hold { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => None,
     });
     let claims = world.claims.slots.values().chain(corrected);
     let all: BTreeSet<&VolumeId> =

@@ -109,18 +109,31 @@ pub(super) fn want<'a>(
             }
         }
     }
+    let pinned = match pinned(&volumes) {
+        Ok(pinned) => pinned,
+        Err((kind, why, hint)) => {
+            diff.pending.insert(slot.app.clone());
+            report.say(kind, Object::Slot { slot }, why, &hint);
+            return;
+        }
+    };
+    let gives_up = gives_up.cloned();
+    group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+}
+
+/// Why not, and the way out.
+pub(crate) type No = (Kind, String, String);
+
+/// The one host where the retired volumes of a slot are, if it takes any back.
+pub(super) fn pinned<'a>(volumes: &[WantedVolume<'a>]) -> Result<Option<&'a HostName>, No> {
     let hosts: BTreeSet<&HostName> =
         volumes.iter().filter_map(|volume| volume.back.map(|at| at.host)).collect();
     if hosts.len() > 1 {
         let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
         let why = format!("its retired volumes are on several hosts: {}", names.join(", "));
-        diff.pending.insert(slot.app.clone());
-        report.say(Kind::Blocked, Object::Slot { slot }, why, "choose with `adopt` or `fresh`");
-        return;
+        return Err((Kind::Blocked, why, "choose with `adopt` or `fresh`".into()));
     }
-    let pinned = hosts.first().copied();
-    let gives_up = gives_up.cloned();
-    group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+    Ok(hosts.first().copied())
 }
 
 /// A slot that is not created now, though it was there before: the record stays as it is, so that
@@ -133,10 +146,8 @@ pub(super) fn postpone(scope: &Scope<'_, '_>, slot: &SlotId, diff: &mut Diff<'_>
     }
 }
 
-type No = (Kind, String, String);
-
 /// The volume that a new slot gets for a mount.
-fn choose<'a>(
+pub(super) fn choose<'a>(
     scope: &Scope<'a, '_>,
     slot: &SlotId,
     mount: &'a Mount,

@@ -296,7 +296,12 @@ fn claim_volume(
         Marks { slot: wanted.slot.clone(), source: mount.source.clone(), keeping: mount.keeping };
     let age = crate::diff::age(ground, at).unwrap_or_default();
     let has = at.view.spec.size;
-    let why = alloc::format!("it is the slot's own, {has}, retired {age} ago");
+    let was = &at.view.spec.slot;
+    let whose = match *was == wanted.slot {
+        true => "it is the slot's own".into(),
+        false => alloc::format!("it was of {was} and is adopted"),
+    };
+    let why = alloc::format!("{whose}, {has}, retired {age} ago");
     let id = at.view.spec.id.clone();
     changes.push(wording::taken_back(name, &marks, at.view, why));
     steps.push(step::take_back_volume(name, at.view, since, marks));

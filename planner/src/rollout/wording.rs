@@ -264,6 +264,9 @@ pub(super) fn destroyed(doomed: &Doomed<'_>) -> Change {
     let view = doomed.at.view;
     let why = match view.state {
         VolumeState::Erasing => "its destruction was begun before",
+        VolumeState::Retired { .. } if view.spec.keeping.on_remove == OnRemove::Retain => {
+            "its retention has passed, and a person destroys it by name"
+        }
         VolumeState::Making | VolumeState::Attached | VolumeState::Retired { .. } => {
             "on_remove is destroy, its retention has passed, and it is allowed"
         }

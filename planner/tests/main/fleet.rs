@@ -81,6 +81,7 @@ impl Fleet {
         self.config.permits.iter().fold(Permits::NONE, |permits, word| {
             permits.grant(match word.as_str() {
                 "destroy" => Permit::Destroy,
+                "retained" => Permit::Retained,
                 "empty" => Permit::Empty,
                 "retry" => Permit::Retry,
                 other => panic!("no permit is called {other}"),

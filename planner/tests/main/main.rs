@@ -10,6 +10,7 @@ mod by_hand;
 mod check;
 mod document;
 mod fleet;
+mod hands;
 mod manifests;
 mod plan;
 mod properties;
