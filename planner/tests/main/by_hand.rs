@@ -305,6 +305,7 @@ pub(crate) fn plan(rollouts: Vec<Rollout>) -> Plan {
         fleet: fleet(),
         commit: None,
         changes: Vec::new(),
+        remembered: BTreeMap::new(),
         corrections: Vec::new(),
         rollouts,
         first_records: Vec::new(),
