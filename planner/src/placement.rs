@@ -4,7 +4,7 @@
 mod choice;
 mod ledger;
 
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Account, Ledger};
 
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
@@ -20,7 +20,6 @@ use crate::report::{Kind, Report};
 use alloc::format;
 use alloc::string::String;
 use core::net::Ipv4Addr;
-use ledger::Account;
 
 /// Where a new slot goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,7 +112,7 @@ pub(super) fn deploy(
     let berth = Berth { slot: &slot, role: Role::Main, host: &host, address: kept.claim.address };
     let caps: Vec<(VolumeId, Size)> =
         mounted.iter().map(|volume| (volume.id.clone(), volume.size())).collect();
-    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps));
+    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps, None));
     let gate = if gated { crew.gate(berth) } else { Gate::Open };
     let sizes: Vec<_> = mounted.iter().map(|v| (v.source.clone(), v.size())).collect();
     let claims_before = vec![ClaimAct::Write(kept.claim.clone())];
@@ -244,7 +244,7 @@ pub(super) fn create(
     }
     let slot = &wanted.slot;
     let berth = Berth { slot, role: Role::Main, host: name, address: placed.address };
-    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps));
+    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps, Some(host.spec)));
     let claims_before = vec![ClaimAct::Write(claim.clone())];
     for (claimed, (_, size)) in claim.volumes.values_mut().zip(&caps) {
         claimed.size = *size;
