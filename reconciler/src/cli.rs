@@ -24,8 +24,9 @@ mod stop;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use error::Usage;
 use exit::{Ending, Exit};
-use global::Global;
+use global::{Asked, Global};
 use output::Output;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -74,7 +75,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let output = Output { format: cli.global.format };
+    let output = Output { format: cli.global.format.format() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -95,6 +96,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     let ended = |ending: anyhow::Result<Ending>| ending.map(Ending::exit);
+    if global.format == Asked::Sarif && !matches!(cli.command, Command::Validate(_)) {
+        let hint = "ask for text or json; `tiedown validate` has sarif";
+        return Err(Usage::new("this command has no --format sarif", hint).into());
+    }
     match &cli.command {
         Command::Init(args) => ended(init::run(args, global, output)),
         Command::Doctor(args) => ended(doctor::run(args, global, output).await),

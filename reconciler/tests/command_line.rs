@@ -3,6 +3,8 @@
 
 #[path = "command_line/help.rs"]
 mod help;
+#[path = "command_line/manifests.rs"]
+mod manifests;
 #[path = "command_line/reading.rs"]
 mod reading;
 #[path = "command_line/repo.rs"]
