@@ -6,6 +6,7 @@
 pub mod argv;
 pub mod code;
 pub mod duration;
+pub mod edit;
 pub mod fields;
 mod go;
 pub mod group;

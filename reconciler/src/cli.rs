@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod down;
 mod drift;
+mod edit;
 mod error;
 mod exit;
 mod global;
@@ -50,6 +51,7 @@ enum Command {
     Doctor(doctor::Args),
     Validate(validate::Args),
     Config(config::Args),
+    Edit(edit::Args),
     Plan(plan::Args),
     Apply(apply::Args),
     Observe(observe::Args),
@@ -105,6 +107,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Doctor(args) => ended(doctor::run(args, global, output).await),
         Command::Validate(args) => ended(validate::run(args, global, output)),
         Command::Config(args) => ended(config::run(args, global, output)),
+        Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),

@@ -1,6 +1,8 @@
 //! The real binary on real git repositories, without applying: what it says and how it ends.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "command_line/edits.rs"]
+mod edits;
 #[path = "command_line/help.rs"]
 mod help;
 #[path = "command_line/manifests.rs"]

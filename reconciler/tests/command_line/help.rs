@@ -4,13 +4,16 @@ use crate::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "",
     "init",
     "doctor",
     "validate",
     "config",
     "config show",
+    "edit",
+    "edit scale",
+    "edit size",
     "plan",
     "apply",
     "observe",
