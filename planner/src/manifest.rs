@@ -18,6 +18,7 @@ pub mod place;
 pub mod problem;
 pub mod quantity;
 pub mod resolve;
+pub mod schema;
 pub mod section;
 pub mod syntax;
 mod written;

@@ -20,6 +20,7 @@ mod paint;
 mod plan;
 mod progress;
 mod resume;
+mod schema;
 mod status;
 mod stop;
 mod validate;
@@ -61,6 +62,7 @@ enum Command {
     Logs(logs::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
 }
@@ -117,6 +119,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Logs(args) => ended(logs::run(args, global, output).await),
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),
     }

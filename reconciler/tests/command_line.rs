@@ -11,5 +11,7 @@ mod manifests;
 mod reading;
 #[path = "command_line/repo.rs"]
 mod repo;
+#[path = "command_line/schema.rs"]
+mod schema;
 #[path = "command_line/wrong.rs"]
 mod wrong;

@@ -4,7 +4,7 @@ use crate::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "init",
     "doctor",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 20] = [
     "logs",
     "down",
     "resume",
+    "schema",
     "completions",
     "man",
 ];
