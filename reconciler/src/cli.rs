@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod down;
 mod drift;
+mod edit;
 mod error;
 mod exit;
 mod global;
@@ -19,13 +20,15 @@ mod paint;
 mod plan;
 mod progress;
 mod resume;
+mod schema;
 mod status;
 mod stop;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use error::Usage;
 use exit::{Ending, Exit};
-use global::Global;
+use global::{Asked, Global};
 use output::Output;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,6 +52,7 @@ enum Command {
     Doctor(doctor::Args),
     Validate(validate::Args),
     Config(config::Args),
+    Edit(edit::Args),
     Plan(plan::Args),
     Apply(apply::Args),
     Observe(observe::Args),
@@ -58,6 +62,7 @@ enum Command {
     Logs(logs::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
 }
@@ -74,7 +79,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let output = Output { format: cli.global.format };
+    let output = Output { format: cli.global.format.format() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -95,11 +100,16 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     let ended = |ending: anyhow::Result<Ending>| ending.map(Ending::exit);
+    if global.format == Asked::Sarif && !matches!(cli.command, Command::Validate(_)) {
+        let hint = "ask for text or json; `tiedown validate` has sarif";
+        return Err(Usage::new("this command has no --format sarif", hint).into());
+    }
     match &cli.command {
         Command::Init(args) => ended(init::run(args, global, output)),
         Command::Doctor(args) => ended(doctor::run(args, global, output).await),
         Command::Validate(args) => ended(validate::run(args, global, output)),
         Command::Config(args) => ended(config::run(args, global, output)),
+        Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
@@ -109,6 +119,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Logs(args) => ended(logs::run(args, global, output).await),
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),
     }

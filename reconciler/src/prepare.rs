@@ -8,8 +8,8 @@ pub mod selection;
 use crate::repository::RepositoryError;
 use crate::repository::snapshot::{Patterns, Snapshot};
 use crate::repository::tree::KnownTrees;
-use crate::settings::Settings;
 use crate::settings::problem::Problem as Clash;
+use crate::settings::{INCLUDE, Settings};
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
@@ -88,7 +88,25 @@ pub fn read_manifests(
     snapshot: &Snapshot<'_>,
     settings: &Settings,
 ) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
-    let patterns = snapshot.repository().patterns(&settings.include, &settings.exclude)?;
+    matching(snapshot, &settings.include, &settings.exclude)
+}
+
+/// Reads all manifests there are by the usual patterns, where no fleet says which.
+///
+/// # Errors
+/// As [`read_manifests`].
+pub fn read_usual_manifests(
+    snapshot: &Snapshot<'_>,
+) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
+    matching(snapshot, &INCLUDE.map(str::to_owned), &[])
+}
+
+fn matching(
+    snapshot: &Snapshot<'_>,
+    include: &[String],
+    exclude: &[String],
+) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
+    let patterns = snapshot.repository().patterns(include, exclude)?;
     let found = snapshot.manifests(&patterns)?;
     let manifests = found.into_iter().map(|(path, bytes)| read_manifest(path, &bytes)).collect();
     Ok((manifests, patterns))

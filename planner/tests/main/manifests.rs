@@ -3,5 +3,6 @@
 
 mod corpus;
 mod edges;
+mod edits;
 mod golden;
 mod hostile;

@@ -5,10 +5,9 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
 /// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// For people.
-    #[default]
     Text,
     /// For programs: one JSON document.
     Json,

@@ -4,13 +4,16 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "",
     "init",
     "doctor",
     "validate",
     "config",
     "config show",
+    "edit",
+    "edit scale",
+    "edit size",
     "plan",
     "apply",
     "observe",
@@ -20,6 +23,7 @@ const COMMANDS: [&str; 17] = [
     "logs",
     "down",
     "resume",
+    "schema",
     "completions",
     "man",
 ];
