@@ -2,6 +2,7 @@
 //! code. Each command is a file of its own.
 
 mod apply;
+mod by_hand;
 mod completions;
 mod config;
 mod doctor;
@@ -11,6 +12,7 @@ mod error;
 mod exit;
 mod global;
 mod history;
+mod hold;
 mod init;
 mod logs;
 mod observe;
@@ -18,10 +20,12 @@ mod output;
 mod paint;
 mod plan;
 mod progress;
+mod restart;
 mod resume;
 mod status;
 mod stop;
 mod validate;
+mod volumes;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::{Ending, Exit};
@@ -56,6 +60,10 @@ enum Command {
     Status(status::Args),
     History(history::Args),
     Logs(logs::Args),
+    Volumes(volumes::Args),
+    Hold(hold::Args),
+    Unhold(hold::UnholdArgs),
+    Restart(restart::Args),
     Down(down::Args),
     Resume(resume::Args),
     Completions(completions::Args),
@@ -107,6 +115,10 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Status(args) => ended(status::run(args, global, output).await),
         Command::History(args) => ended(history::run(args, global, output)),
         Command::Logs(args) => ended(logs::run(args, global, output).await),
+        Command::Volumes(args) => volumes::run(args, global, output).await,
+        Command::Hold(args) => hold::run(args, global, output).await,
+        Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 25] = [
     "",
     "init",
     "doctor",
@@ -18,6 +18,14 @@ const COMMANDS: [&str; 17] = [
     "status",
     "history",
     "logs",
+    "volumes",
+    "volumes list",
+    "volumes show",
+    "volumes destroy",
+    "volumes adopt",
+    "hold",
+    "unhold",
+    "restart",
     "down",
     "resume",
     "completions",
