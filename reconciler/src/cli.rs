@@ -22,10 +22,12 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod simulate;
 mod status;
 mod stop;
 mod validate;
 mod volumes;
+mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use exit::{Ending, Exit};
@@ -56,8 +58,10 @@ enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
     Observe(observe::Args),
+    Simulate(simulate::Args),
     Drift(drift::Args),
     Status(status::Args),
+    Why(why::Args),
     History(history::Args),
     Logs(logs::Args),
     Volumes(volumes::Args),
@@ -111,8 +115,10 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Plan(args) => ended(plan::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
+        Command::Simulate(args) => ended(simulate::run(args, output)),
         Command::Drift(args) => ended(drift::run(args, global, output).await),
         Command::Status(args) => ended(status::run(args, global, output).await),
+        Command::Why(args) => ended(why::run(args, global, output).await),
         Command::History(args) => ended(history::run(args, global, output)),
         Command::Logs(args) => ended(logs::run(args, global, output).await),
         Command::Volumes(args) => volumes::run(args, global, output).await,

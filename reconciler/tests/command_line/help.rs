@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "",
     "init",
     "doctor",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 25] = [
     "plan",
     "apply",
     "observe",
+    "simulate",
+    "why",
     "drift",
     "status",
     "history",
