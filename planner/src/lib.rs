@@ -29,6 +29,7 @@ pub mod report;
 mod rollout;
 mod safety;
 pub mod simulate;
+pub mod why;
 
 use model::artifact::Artifacts;
 use model::claim::Claims;

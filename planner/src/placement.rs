@@ -3,6 +3,7 @@
 
 mod choice;
 mod ledger;
+pub(crate) mod verdict;
 
 pub(crate) use ledger::{Account, Ledger};
 

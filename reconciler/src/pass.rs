@@ -1,6 +1,8 @@
 //! One pass: read, prepare, observe all hosts at once, plan, judge; and apply what was judged.
 //! No loop and no waiting: whoever wants another pass asks for one.
 
+mod by_hand;
+
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
 use crate::prepare::{PrepareError, Prepared, prepare};

@@ -17,3 +17,4 @@ mod properties;
 mod render;
 mod scenarios;
 mod simulate;
+mod why;

@@ -8,7 +8,7 @@ use super::plan::{Allowed, is_idle, of_report, show};
 use super::progress::Progress;
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{Ask, Looked, PassError, checks};
+use crate::pass::{Ask, Looked, PassError, checks, checks_of};
 use crate::repository::Repository;
 use crate::repository::snapshot::Snapshot;
 use anyhow::Context;
@@ -105,7 +105,12 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     }
     let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let work = carry_out(args, &ask, &looked, &checked, &hosts, &stop, output);
+    let work = Work {
+        parallelism: usize::from(args.parallelism),
+        lock_timeout: args.lock_timeout,
+        by_hand: String::new(),
+    };
+    let work = carry_out(&work, &ask, &looked, &checked, &hosts, &stop, output);
     stop::patiently(&stop, output, work).await
 }
 
@@ -161,15 +166,26 @@ fn approved(output: Output) -> bool {
 }
 
 /// Applying goes on when nobody reads the results any more.
-fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<bool> {
+pub(super) fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<bool> {
     match result {
         Err(error) if error.is::<Closed>() => Ok(false),
         result => result.map(|()| true),
     }
 }
 
-async fn carry_out(
-    args: &Args,
+/// How a plan is carried out.
+pub(super) struct Work {
+    /// Steps at once, at least 1.
+    pub(super) parallelism: usize,
+    /// How long to wait for a lock, in seconds.
+    pub(super) lock_timeout: u64,
+    /// What a person asked for by hand; empty: what the commit asks for.
+    pub(super) by_hand: String,
+}
+
+/// Applies, tells how it goes, and sums up.
+pub(super) async fn carry_out(
+    work: &Work,
     ask: &Ask<'_>,
     looked: &Looked,
     checked: &Checked<Plan>,
@@ -178,11 +194,15 @@ async fn carry_out(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let progress = Progress::new(output);
+    let (purpose, by) = match work.by_hand.as_str() {
+        "" => (format!("apply of {}", ask.snapshot.name()), whoami()),
+        what => (what.to_owned(), format!("{}, by hand: {what}", whoami())),
+    };
     let options = Options {
-        parallelism: usize::from(args.parallelism),
-        lock_wait: Duration::from_secs(args.lock_timeout),
-        purpose: format!("apply of {}", ask.snapshot.name()),
-        by: whoami(),
+        parallelism: work.parallelism,
+        lock_wait: Duration::from_secs(work.lock_timeout),
+        purpose,
+        by,
     };
     let say = Box::new(move |event| progress.tell(&event));
     let outcome = ask.apply(checked, hosts, &options, say, Arc::clone(stop)).await;
@@ -197,7 +217,11 @@ async fn carry_out(
     if is_idle(looked) && output.format == Format::Text {
         return Ok(ending.exit());
     }
-    let status = status::look(ask.settings, hosts, ask.records, &checks(&looked.desired)).await?;
+    let checks = match looked.desired.apps.is_empty() {
+        true => checks_of(ask.snapshot, ask.settings),
+        false => checks(&looked.desired),
+    };
+    let status = status::look(ask.settings, hosts, ask.records, &checks).await?;
     let told = match output.format {
         Format::Text => {
             let text = format!("\n{}\n{}", summary(&outcome, looked), status::slots(&status));

@@ -68,6 +68,15 @@ impl Allowed {
     }
 }
 
+/// What `volumes destroy` is allowed to do with the one volume that it names, if a person allowed
+/// it by a flag or is going to be asked.
+pub(super) fn of_volume(allowed: bool) -> Permits {
+    match allowed {
+        true => Permits::NONE.grant(Permit::Destroy).grant(Permit::Retained),
+        false => Permits::NONE,
+    }
+}
+
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
     let snapshot = global.snapshot(&repository)?;

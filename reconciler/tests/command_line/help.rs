@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 31] = [
     "",
     "init",
     "doctor",
@@ -17,10 +17,20 @@ const COMMANDS: [&str; 21] = [
     "plan",
     "apply",
     "observe",
+    "simulate",
+    "why",
     "drift",
     "status",
     "history",
     "logs",
+    "volumes",
+    "volumes list",
+    "volumes show",
+    "volumes destroy",
+    "volumes adopt",
+    "hold",
+    "unhold",
+    "restart",
     "down",
     "resume",
     "schema",

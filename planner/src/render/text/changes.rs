@@ -30,6 +30,13 @@ pub(super) fn losses(page: &mut Page<'_>, plan: &Plan) {
     told(page, &losses, &BTreeSet::new());
 }
 
+/// Changes one after another, with their reasons.
+pub(super) fn listed(page: &mut Page<'_>, changes: &[Change]) {
+    for change in changes {
+        one(page, &[change], &BTreeSet::new());
+    }
+}
+
 /// All other changes, app by app; hosts come first.
 pub(super) fn rest(page: &mut Page<'_>, plan: &Plan) {
     let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
