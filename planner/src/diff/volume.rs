@@ -82,10 +82,9 @@ impl VolumeDiff<'_> {
         match &self.need {
             VolumeNeed::Grow { to } | VolumeNeed::TakeBack { to, .. } => *to,
             VolumeNeed::Make { size, .. } => *size,
-            VolumeNeed::Nothing
-            | VolumeNeed::Retire
-            | VolumeNeed::Stay
-            | VolumeNeed::Lost => self.size_now(),
+            VolumeNeed::Nothing | VolumeNeed::Retire | VolumeNeed::Stay | VolumeNeed::Lost => {
+                self.size_now()
+            }
         }
     }
 }

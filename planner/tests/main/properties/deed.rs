@@ -52,36 +52,116 @@ pub(super) enum How {
 /// Something that happens. Numbers choose among what is there.
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
-    Scale { app: usize, group: usize, ord: bool, count: u32 },
-    Unlist { app: usize, group: usize },
-    Mount { app: usize, group: usize, source: usize, gigabytes: u64 },
-    Unmount { app: usize, group: usize, source: usize },
-    Keeping { app: usize, group: usize, destroy: bool, protect: bool, days: u64 },
-    Release { app: usize, version: u8 },
-    Strategy { app: usize, group: usize, strategy: usize, services: bool },
-    Group { app: usize, group: usize, there: bool },
-    App { app: usize, there: bool },
-    RenameSource { app: usize, group: usize, said: bool },
-    RenameApp { said: bool },
-    Host { host: usize, state: usize },
-    Unread { host: usize, unread: bool },
-    Die { main: usize },
-    Vanish { main: usize },
-    Unhealthy { main: usize },
-    Reboot { host: usize },
-    Hold { slot: usize, held: bool },
+    Scale {
+        app: usize,
+        group: usize,
+        ord: bool,
+        count: u32,
+    },
+    Unlist {
+        app: usize,
+        group: usize,
+    },
+    Mount {
+        app: usize,
+        group: usize,
+        source: usize,
+        gigabytes: u64,
+    },
+    Unmount {
+        app: usize,
+        group: usize,
+        source: usize,
+    },
+    Keeping {
+        app: usize,
+        group: usize,
+        destroy: bool,
+        protect: bool,
+        days: u64,
+    },
+    Release {
+        app: usize,
+        version: u8,
+    },
+    Strategy {
+        app: usize,
+        group: usize,
+        strategy: usize,
+        services: bool,
+    },
+    Group {
+        app: usize,
+        group: usize,
+        there: bool,
+    },
+    App {
+        app: usize,
+        there: bool,
+    },
+    RenameSource {
+        app: usize,
+        group: usize,
+        said: bool,
+    },
+    RenameApp {
+        said: bool,
+    },
+    Host {
+        host: usize,
+        state: usize,
+    },
+    Unread {
+        host: usize,
+        unread: bool,
+    },
+    Die {
+        main: usize,
+    },
+    Vanish {
+        main: usize,
+    },
+    Unhealthy {
+        main: usize,
+    },
+    Reboot {
+        host: usize,
+    },
+    Hold {
+        slot: usize,
+        held: bool,
+    },
     ForgetAll,
-    ForgetClaim { slot: usize },
-    Days { days: u64 },
+    ForgetClaim {
+        slot: usize,
+    },
+    Days {
+        days: u64,
+    },
     /// A host has another name, and says which it had.
-    RenameHost { host: usize },
+    RenameHost {
+        host: usize,
+    },
     /// A host is taken out of the fleet's file, or put back.
-    List { host: usize, there: bool },
+    List {
+        host: usize,
+        there: bool,
+    },
     /// The disks of two hosts are put into each other.
-    SwapDisks { one: usize, other: usize },
+    SwapDisks {
+        one: usize,
+        other: usize,
+    },
     /// A host's clock jumps, by minutes.
-    Clock { host: usize, minutes: i64 },
-    Memory { app: usize, group: usize, mebibytes: u64 },
+    Clock {
+        host: usize,
+        minutes: i64,
+    },
+    Memory {
+        app: usize,
+        group: usize,
+        mebibytes: u64,
+    },
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
@@ -330,7 +410,8 @@ impl Deed {
             }
             Self::List { host, there: false } if fleet.config.hosts.len() > 1 => {
                 if fleet.claims.complete
-                    && let Some(out) = fleet.config.hosts.remove(&name(host)) {
+                    && let Some(out) = fleet.config.hosts.remove(&name(host))
+                {
                     fleet.unlisted.insert(name(host), out);
                 }
             }
