@@ -81,7 +81,10 @@ impl<'a> Run<'a> {
         let (mut observed, claims) = (observed.clone(), claims.clone());
         for view in observed.values_mut() {
             match view {
-                HostView::Read(reading) => reading.at = reading.at.max(at),
+                HostView::Read(reading) => {
+                    reading.at = reading.at.max(at);
+                    reading.asked_at = reading.asked_at.max(at);
+                }
                 HostView::Unread { .. } => {}
             }
         }

@@ -7,4 +7,5 @@ mod crashes;
 mod endings;
 mod failures;
 mod hands;
+mod mistakes;
 mod stories;

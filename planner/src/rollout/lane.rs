@@ -80,8 +80,9 @@ pub(super) fn deploy(
     let host = kept.claim.host.clone();
     let mut steps = Vec::new();
     for volume in kept.volumes.iter().filter(|volume| volume.mount.is_some()) {
-        if let Some(first) = volume_step(crew, kept, volume, changes) {
-            steps.push(first);
+        let first = volume_steps(crew, kept, volume, changes);
+        if !first.is_empty() {
+            steps.extend(first);
             let claimed = ClaimedVolume {
                 id: volume.id.clone(),
                 incarnation: volume.incarnation,
@@ -148,14 +149,14 @@ fn grow(crew: &Crew<'_, '_>, kept: &Kept<'_>, changes: &mut Vec<Change>) -> Vec<
     steps
 }
 
-/// The step that makes a volume of an existing slot, or takes it back.
-fn volume_step(
+/// The steps that make a volume of an existing slot, or take it back.
+fn volume_steps(
     crew: &Crew<'_, '_>,
     kept: &Kept<'_>,
     volume: &VolumeDiff<'_>,
     changes: &mut Vec<Change>,
-) -> Option<Step> {
-    let mount = volume.mount?;
+) -> Vec<Step> {
+    let Some(mount) = volume.mount else { return Vec::new() };
     let host = &kept.claim.host;
     match &volume.need {
         VolumeNeed::Make { size, begun } => {
@@ -169,10 +170,10 @@ fn volume_step(
             };
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
-            Some(make(crew, kept.host, spec, room))
+            vec![make(crew, kept.host, spec, room)]
         }
-        VolumeNeed::TakeBack { since } => {
-            let view = volume.view?;
+        VolumeNeed::TakeBack { since, to } => {
+            let Some(view) = volume.view else { return Vec::new() };
             let marks = Marks {
                 slot: kept.claim.slot.clone(),
                 source: volume.source.clone(),
@@ -180,13 +181,20 @@ fn volume_step(
             };
             let why = "it is the slot's own and had been retired";
             changes.push(wording::taken_back(host, &marks, view, why.into()));
-            Some(step::take_back_volume(host, view, *since, marks))
+            let mut steps = vec![step::take_back_volume(host, view, *since, marks)];
+            let has = view.spec.size;
+            if has < *to {
+                let over = crew.inputs.policy.overcommit_thousandths;
+                changes.push(wording::grown(&kept.claim, volume, has, *to));
+                steps.push(step::grow_volume(host, &volume.id, has, *to, over));
+            }
+            steps
         }
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
-        | VolumeNeed::Lost => None,
+        | VolumeNeed::Lost => Vec::new(),
     }
 }
 

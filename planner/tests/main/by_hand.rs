@@ -58,6 +58,7 @@ impl Owned {
         };
         let reading = Reading {
             at: NOW,
+            asked_at: NOW,
             machine: machine(),
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,

@@ -81,6 +81,7 @@ fn live(history: &History, done: &mut Done) {
     // At last everything answers, nobody is in the way, and what failed is tried again.
     for host in fleet.config.hosts.values_mut() {
         host.unread = None;
+        host.clock = 0;
         host.state = "active".to_string();
     }
     for claim in fleet.claims.slots.values_mut() {
