@@ -15,8 +15,10 @@ use crate::journal::{Journal, RunEnd, RunId, RunStart};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use planner::check::Checked;
+use planner::model::claim::{Claim, Claims};
 use planner::model::name::HostName;
-use planner::plan::{Plan, Rollout, RolloutId};
+use planner::model::slot::SlotId;
+use planner::plan::{ClaimAct, Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,9 @@ pub struct World {
     pub say: Box<dyn Fn(Event) + Send + Sync>,
     /// Set: no new step begins.
     pub stop: Arc<AtomicBool>,
+    /// What was remembered when the plan was judged. If another apply changes that of the plan's
+    /// slots before the locks are taken, nothing is done.
+    pub claims: Claims,
 }
 
 /// How an apply is run; nothing that changes where it ends.
@@ -62,6 +67,12 @@ pub enum ApplyError {
         /// Which.
         host: HostName,
     },
+    /// Another apply went before, between the look and the locks.
+    #[error("another apply has changed {slot} since the plan was made, so nothing was done")]
+    Moved {
+        /// The first slot that is remembered otherwise.
+        slot: SlotId,
+    },
 }
 
 /// Applies a plan that passed the independent judge. Returns what became of it; failures of steps and gates are in the outcome.
@@ -78,6 +89,9 @@ pub async fn apply(
         return Err(ApplyError::NoHost { host: host.clone() });
     }
     let _locks = lock_apps(plan, world, options).await?;
+    if let Some(slot) = moved(plan, world)? {
+        return Err(ApplyError::Moved { slot });
+    }
     let start = RunStart {
         at: clock::now(),
         plan: plan.digest(),
@@ -106,6 +120,28 @@ pub async fn apply(
     }
     outcome.run = run;
     Ok(outcome)
+}
+
+/// The first slot of the plan that is remembered neither as it was when the plan was judged nor
+/// as the plan itself writes it.
+fn moved(plan: &Plan, world: &World) -> Result<Option<SlotId>, CatalogError> {
+    let lanes = plan.rollouts.iter().flat_map(|rollout| &rollout.waves);
+    let lanes = lanes.flat_map(|wave| &wave.lanes);
+    let acts = lanes.flat_map(|lane| lane.claims_before.iter().chain(&lane.claims_after));
+    let mut own: BTreeMap<&SlotId, Vec<Option<&Claim>>> = BTreeMap::new();
+    for act in acts {
+        match act {
+            ClaimAct::Write(claim) => own.entry(&claim.slot).or_default().push(Some(claim)),
+            ClaimAct::Remove { slot } => own.entry(slot).or_default().push(None),
+            ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => {}
+        }
+    }
+    let now = world.catalog.claims()?;
+    let moved = own.into_iter().find(|(slot, own)| {
+        let now = now.slots.get(*slot);
+        now != world.claims.slots.get(*slot) && !own.contains(&now)
+    });
+    Ok(moved.map(|(slot, _)| slot.clone()))
 }
 
 async fn lock_apps(

@@ -8,7 +8,7 @@ use crate::repository::RepositoryError;
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
 use crate::settings::Settings;
-use executor::apply::{ApplyError, Options, Outcome, World};
+use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
 use executor::catalog::CatalogError;
 use executor::event::Event;
@@ -77,6 +77,10 @@ pub struct Looked {
     pub plan: Plan,
     /// What is not, and why.
     pub report: Report,
+    /// What a saved plan is too late for.
+    pub behind: Vec<Failure>,
+    /// What is not tried because of that.
+    pub not_tried: Vec<Skipped>,
     /// Where source trees come from.
     pub trees: Arc<dyn Trees>,
 }
@@ -172,7 +176,18 @@ impl Ask<'_> {
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
         let told = Told { warnings, notes };
-        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+        Ok(Looked {
+            desired,
+            artifacts,
+            told,
+            claims,
+            observed,
+            plan,
+            report,
+            behind: Vec::new(),
+            not_tried: Vec::new(),
+            trees,
+        })
     }
 
     /// Plans from what was observed before instead of looking; hosts and policy are those of then.
@@ -188,7 +203,18 @@ impl Ask<'_> {
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
         let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
-        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+        Ok(Looked {
+            desired,
+            artifacts,
+            told,
+            claims,
+            observed,
+            plan,
+            report,
+            behind: Vec::new(),
+            not_tried: Vec::new(),
+            trees,
+        })
     }
 
     /// Has a plan judged.
@@ -214,7 +240,7 @@ impl Ask<'_> {
         check(plan, &world).map_err(PassError::Unsound)
     }
 
-    /// Applies what was judged.
+    /// Applies what was judged. `claims` is what the plan was judged by.
     ///
     /// # Errors
     /// [`PassError::Apply`]; failures of steps are in the outcome.
@@ -223,6 +249,7 @@ impl Ask<'_> {
         plan: &Checked<Plan>,
         hosts: &Hosts,
         options: &Options,
+        claims: &Claims,
         say: Box<dyn Fn(Event) + Send + Sync>,
         stop: Arc<AtomicBool>,
     ) -> Result<Outcome, PassError> {
@@ -232,6 +259,7 @@ impl Ask<'_> {
             journal: Arc::clone(&self.records.journal),
             say,
             stop,
+            claims: claims.clone(),
         };
         Ok(executor::apply::apply(plan, &world, options).await?)
     }

@@ -6,4 +6,5 @@ mod fleet;
 mod crashes;
 mod endings;
 mod failures;
+mod saved;
 mod stories;

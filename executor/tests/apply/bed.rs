@@ -150,6 +150,7 @@ impl Bed {
             journal: self.catalog.clone(),
             say: Box::new(move |event| events.lock().unwrap().push(event)),
             stop: Arc::new(AtomicBool::new(false)),
+            claims: self.claims(),
         }
     }
 

@@ -212,6 +212,10 @@ fn of_pass<'a>(error: &'a PassError, found: &mut Found<'a>) {
         PassError::Unsound(_) => {
             found.hint = Some("this is a fault of tiedown; nothing was touched".to_owned());
         }
+        PassError::Apply(ApplyError::Moved { .. }) => {
+            found.ending = Ending { stale: true, ..Ending::default() };
+            found.hint = Some("plan again".to_owned());
+        }
         PassError::Apply(ApplyError::NoHost { .. }) => {}
     }
 }
