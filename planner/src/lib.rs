@@ -24,6 +24,7 @@ mod order;
 mod placement;
 pub mod plan;
 mod recover;
+pub mod remainder;
 pub mod render;
 pub mod report;
 mod rollout;

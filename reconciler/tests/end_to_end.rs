@@ -8,4 +8,5 @@ mod endings;
 mod failures;
 mod hands;
 mod mistakes;
+mod saved;
 mod stories;

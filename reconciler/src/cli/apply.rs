@@ -1,6 +1,9 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
-use super::error::{Refused, Stale, Usage};
+mod saved;
+mod summary;
+
+use super::error::Usage;
 use super::exit::{Ending, Exit};
 use super::global::{Apps, Global};
 use super::output::{Closed, Format, Output};
@@ -9,16 +12,11 @@ use super::progress::Progress;
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::pass::{Ask, Looked, PassError, checks, checks_of};
-use crate::repository::Repository;
-use crate::repository::snapshot::Snapshot;
-use anyhow::Context;
 use executor::apply::{Options, Outcome};
 use planner::check::Checked;
-use planner::document::SavedPlan;
 use planner::plan::Plan;
 use serde_json::json;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -57,7 +55,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         )
         .into());
     }
-    let saved = args.saved.as_deref().map(read_saved).transpose()?;
+    let saved = args.saved.as_deref().map(saved::read).transpose()?;
     let repository = global.repository()?;
     let snapshot = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
         Some(commit) => repository.at(commit)?,
@@ -80,19 +78,19 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let mut looked = ask.look().await?;
     let is_saved = saved.is_some();
     if let Some(saved) = saved {
-        same_source(&saved, &ask, &repository, global, &looked).await?;
-        looked.plan = saved.plan;
-        looked.report = saved.report;
+        saved::same_source(&saved, &ask, &repository, global, &looked).await?;
+        looked.plan = saved.plan.clone();
+        looked.report = saved.report.clone();
+        unless_closed(show(&looked, output))?;
+        saved::judge(&saved, &mut looked, output)?;
     }
     let checked = match ask.judge(&looked.plan, &looked.observed, &looked.claims) {
-        // It was sound when it was made: what it was made from is not there any more.
         Err(PassError::Unsound(violations)) if is_saved => {
-            let found = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            return Err(Stale { found }.into());
+            return Err(saved::unsound(&violations));
         }
         checked => checked?,
     };
-    let shown = unless_closed(show(&looked, output))?;
+    let shown = is_saved || unless_closed(show(&looked, output))?;
     if asks && !is_idle(&looked) && !(shown && approved(output)) {
         return Err(
             Usage::new("not approved, so nothing was begun", "answer `yes` to apply").into()
@@ -119,43 +117,6 @@ fn tell_unended(records: &Records, output: Output) -> anyhow::Result<()> {
     if let Some(run) = records.journal.runs(1, false)?.first().filter(|run| run.end.is_none()) {
         let began = crate::history::moment(run.start.at);
         output.say(&format!("the apply that began {began} has not ended; planning from what is"));
-    }
-    Ok(())
-}
-
-fn read_saved(path: &Path) -> anyhow::Result<SavedPlan> {
-    let what = || format!("cannot use the saved plan {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(what)?;
-    SavedPlan::from_json(&text).with_context(what)
-}
-
-/// A saved plan is for the commit it was made from; the one that is asked for now must mean the
-/// same for the apps in it.
-async fn same_source(
-    saved: &SavedPlan,
-    ask: &Ask<'_>,
-    repository: &Repository,
-    global: &Global,
-    looked: &Looked,
-) -> anyhow::Result<()> {
-    let refused = |message: String| Refused { message, hint: "plan again".to_owned() };
-    if saved.plan.fleet != ask.settings.fleet {
-        let message = format!("the plan is for the fleet {}", saved.plan.fleet);
-        return Err(refused(message).into());
-    }
-    let now: Snapshot<'_> = global.snapshot(repository)?;
-    if now.source() == ask.snapshot.source() && saved.plan.commit.is_some() {
-        return Ok(());
-    }
-    let asked = Ask { snapshot: &now, ..*ask }.look().await?;
-    for app in saved.plan.apps() {
-        let same = asked.desired.apps.get(app) == looked.desired.apps.get(app)
-            && asked.artifacts.get(app) == looked.artifacts.get(app);
-        if !same {
-            let message =
-                format!("{} means something else for app {app} than the plan", now.name());
-            return Err(refused(message).into());
-        }
     }
     Ok(())
 }
@@ -213,6 +174,7 @@ pub(super) async fn carry_out(
         }
         outcome => outcome?,
     };
+    let outcome = outcome.with(&looked.behind, &looked.not_tried);
     let ending = ending(&outcome, looked);
     if is_idle(looked) && output.format == Format::Text {
         return Ok(ending.exit());
@@ -224,7 +186,11 @@ pub(super) async fn carry_out(
     let status = status::look(ask.settings, hosts, ask.records, &checks).await?;
     let told = match output.format {
         Format::Text => {
-            let text = format!("\n{}\n{}", summary(&outcome, looked), status::slots(&status));
+            let text = format!(
+                "\n{}\n{}",
+                summary::summary(&outcome, &looked.plan),
+                status::slots(&status)
+            );
             output.result(&text)
         }
         Format::Json => output.json(&json!({
@@ -246,40 +212,6 @@ fn whoami() -> String {
 
 /// The one value that exit code and summary are made from.
 fn ending(outcome: &Outcome, looked: &Looked) -> Ending {
-    let whole = outcome.is_complete();
-    let nothing_done = outcome.done.is_empty();
-    Ending {
-        stale: outcome.is_stale(),
-        errored: !whole && nothing_done && !outcome.is_stale() && !outcome.stopped,
-        partly: !whole && !nothing_done,
-        ..of_report(&looked.report)
-    }
-}
-
-/// What was done, what failed and why, what was not tried.
-fn summary(outcome: &Outcome, looked: &Looked) -> String {
-    let mut text = String::new();
-    for failure in &outcome.failures {
-        let how = if failure.stale { "Stale" } else { "Failed" };
-        let step = failure.step.as_ref().map_or("did not come up", |step| step.0.as_str());
-        let _ = writeln!(text, "{how}: {}: {step}: {}", failure.object, failure.why);
-    }
-    for skipped in &outcome.skipped {
-        let _ = writeln!(text, "Not tried: {}: {}", skipped.object, skipped.why);
-    }
-    let made = outcome.done.iter().filter(|(_, e)| *e != executor::ensure::Ensured::AlreadySo);
-    let (made, all) = (made.count(), looked.plan.steps().count());
-    let _ = match (outcome.is_complete(), outcome.stopped) {
-        (true, _) => {
-            let summary = looked.plan.summary();
-            let (add, change, destroy) = (summary.add, summary.change, summary.destroy);
-            writeln!(text, "Applied: {add} added, {change} changed, {destroy} destroyed.")
-        }
-        (false, true) => writeln!(text, "Stopped: {made} of {all} steps were done."),
-        (false, false) if outcome.is_stale() => {
-            writeln!(text, "Stale: the world moved since the plan was made; nothing was done.")
-        }
-        (false, false) => writeln!(text, "Partly applied: {made} of {all} steps were done."),
-    };
-    text
+    let stale = outcome.is_stale();
+    Ending { stale, partly: !outcome.is_complete() && !stale, ..of_report(&looked.report) }
 }

@@ -101,7 +101,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         }
     };
     if let Some(path) = &args.out {
-        let saved = SavedPlan { plan: looked.plan.clone(), report: looked.report.clone() };
+        let saved = SavedPlan::new(looked.plan.clone(), looked.report.clone(), &looked.claims);
         write(path, &saved.to_json())?;
     }
     if let Some(path) = &args.json_into {

@@ -38,7 +38,18 @@ impl Ask<'_> {
         let planned =
             plan(request, &desired, &artifacts, &observed, &claims, policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
-        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+        Ok(Looked {
+            desired,
+            artifacts,
+            told,
+            claims,
+            observed,
+            plan,
+            report,
+            trees,
+            behind: Vec::new(),
+            not_tried: Vec::new(),
+        })
     }
 
     fn read(&self, claims: &Claims) -> Result<Read, PassError> {
