@@ -10,6 +10,8 @@ use deed::{Commit, History, How};
 use oracle::Before;
 use planner::Planned;
 use planner::document::SavedPlan;
+use planner::model::observed::{HostView, Observed};
+use planner::model::time::Timestamp;
 use planner::remainder::{Remainder, remainder};
 use planner::report::Kind;
 use planner::simulate::simulate;
@@ -167,7 +169,9 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
                 let (whole, remembered) = simulate(&observed, &claims, &saved.plan, fleet.now);
                 let mut again = fleet.clone();
                 again.apply(&left.plan, &BTreeSet::new());
-                assert_eq!(again.observed(), whole, "cut short and applied again");
+                // Hosts' clocks differ; when each was asked is not the question.
+                let (again_seen, whole) = (timeless(again.observed()), timeless(whole));
+                assert!(again_seen == whole, "cut short and applied again, it ends elsewhere");
                 assert_eq!(again.claims.slots, remembered.slots, "cut short and applied again");
             }
             How::Failing(_) => {}
@@ -181,4 +185,14 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
         fleet.config.permits.clear();
     }
     panic!("it does not come to rest in {PASSES} passes");
+}
+
+/// What hosts said, without when.
+fn timeless(mut observed: Observed) -> Observed {
+    for view in observed.values_mut() {
+        if let HostView::Read(reading) = view {
+            reading.at = Timestamp::default();
+        }
+    }
+    observed
 }
