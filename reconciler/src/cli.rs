@@ -24,8 +24,9 @@ mod stop;
 mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use error::Usage;
 use exit::{Ending, Exit};
-use global::Global;
+use global::{Asked, Global};
 use output::Output;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -74,7 +75,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let output = Output { format: cli.global.format };
+    let lines = matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -95,6 +97,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     let ended = |ending: anyhow::Result<Ending>| ending.map(Ending::exit);
+    if global.format == Asked::Markdown && !matches!(cli.command, Command::Plan(_)) {
+        let hint = "ask for text or json; `tiedown plan` has markdown";
+        return Err(Usage::new("this command has no --format markdown", hint).into());
+    }
     match &cli.command {
         Command::Init(args) => ended(init::run(args, global, output)),
         Command::Doctor(args) => ended(doctor::run(args, global, output).await),

@@ -6,5 +6,6 @@ mod fleet;
 mod crashes;
 mod endings;
 mod failures;
+mod partial;
 mod saved;
 mod stories;

@@ -11,6 +11,7 @@ mod check;
 mod document;
 mod fleet;
 mod manifests;
+mod markdown;
 mod plan;
 mod properties;
 mod render;
