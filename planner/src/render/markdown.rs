@@ -140,11 +140,12 @@ fn by_group(doomed: &[&Change]) -> Vec<(String, usize)> {
     let line = |(name, mut numbers): (String, Vec<u32>)| {
         numbers.sort_unstable();
         let volumes = numbers.len();
-        let runs = numbers.chunk_by(|a, b| a + 1 == *b).map(|run| match (run.first(), run.last()) {
-            (Some(first), Some(last)) if first != last => format!("{first}-{last}"),
-            (Some(first), _) => first.to_string(),
-            (None, _) => String::new(),
-        });
+        let runs =
+            numbers.chunk_by(|a, b| a + 1 == *b).map(|run| match (run.first(), run.last()) {
+                (Some(first), Some(last)) if first != last => format!("{first}-{last}"),
+                (Some(first), _) => first.to_string(),
+                (None, _) => String::new(),
+            });
         (format!("- `{name}`: {}\n", runs.collect::<Vec<_>>().join(", ")), volumes)
     };
     groups.into_iter().map(line).collect()

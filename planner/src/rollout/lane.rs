@@ -122,6 +122,7 @@ pub(super) fn deploy(
         }
     }
     kept.claim.applied = Some(crew.runs.release.clone());
+    kept.claim.applied_spec = Some(crew.runs.spec.clone());
     kept.claim.failed = None;
     Lane {
         object: Object::Slot { slot: slot.clone() },
@@ -225,6 +226,7 @@ pub(super) fn create(
         volumes: BTreeMap::new(),
         address: placed.address,
         applied: None,
+        applied_spec: None,
         failed: None,
         held: false,
     };
@@ -250,6 +252,7 @@ pub(super) fn create(
         claimed.size = *size;
     }
     claim.applied = Some(crew.runs.release.clone());
+    claim.applied_spec = Some(crew.runs.spec.clone());
     let release = crew.runs.release.clone();
     Some(Lane {
         object: wanted.object(),

@@ -191,7 +191,11 @@ async fn carry_out(
     let status = status::look(ask.settings, hosts, ask.records, &checks(&looked.desired)).await?;
     let told = match output.format {
         Format::Text => {
-            let text = format!("\n{}\n{}", summary::summary(&outcome, &looked.plan), status::slots(&status));
+            let text = format!(
+                "\n{}\n{}",
+                summary::summary(&outcome, &looked.plan),
+                status::slots(&status)
+            );
             output.result(&text)
         }
         Format::Json => output.json(&json!({
@@ -216,9 +220,5 @@ fn whoami() -> String {
 /// The one value that exit code and summary are made from.
 fn ending(outcome: &Outcome, looked: &Looked) -> Ending {
     let stale = outcome.is_stale();
-    Ending {
-        stale,
-        partly: !outcome.is_complete() && !stale,
-        ..of_report(&looked.report)
-    }
+    Ending { stale, partly: !outcome.is_complete() && !stale, ..of_report(&looked.report) }
 }

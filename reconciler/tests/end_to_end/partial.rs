@@ -46,7 +46,7 @@ Done
   slot store/app/ewr/1: stop-instance (store/app/ewr/1), start-instance (store/app/ewr/1)
 
 Failed
-  slot store/app/ewr/1 did not come up: servicecheck:8080: status 500
+  slot store/app/ewr/1 did not come up: not healthy within 2s: check GET /health on 8080: status 500
 
 Not tried
   slot store/app/ewr/2, slot store/app/ewr/3: an earlier wave of its rollout failed
