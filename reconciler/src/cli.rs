@@ -91,7 +91,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let output = Output { format: cli.global.format.format() };
+    let lines = matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -115,6 +116,10 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     if global.format == Asked::Sarif && !matches!(cli.command, Command::Validate(_)) {
         let hint = "ask for text or json; `tiedown validate` has sarif";
         return Err(Usage::new("this command has no --format sarif", hint).into());
+    }
+    if global.format == Asked::Markdown && !matches!(cli.command, Command::Plan(_)) {
+        let hint = "ask for text or json; `tiedown plan` has markdown";
+        return Err(Usage::new("this command has no --format markdown", hint).into());
     }
     match &cli.command {
         Command::Init(args) => ended(init::run(args, global, output)),

@@ -8,5 +8,6 @@ mod endings;
 mod failures;
 mod hands;
 mod mistakes;
+mod partial;
 mod saved;
 mod stories;

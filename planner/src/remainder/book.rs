@@ -118,7 +118,7 @@ fn same(one: Option<&Claim>, other: Option<&Claim>) -> bool {
     match (one, other) {
         (None, None) => true,
         (Some(one), Some(other)) => {
-            let Claim { slot, host, pool, volumes, address, applied, failed: _, held } = one;
+            let Claim { slot, host, pool, volumes, address, applied, held, .. } = one;
             (slot, host, pool, volumes, address, applied, held)
                 == (
                     &other.slot,

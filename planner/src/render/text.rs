@@ -2,6 +2,7 @@
 //! rest, app by app; at the end one line that sums up.
 
 mod changes;
+pub(super) mod parts;
 mod report;
 mod rollouts;
 mod why;

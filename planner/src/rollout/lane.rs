@@ -123,6 +123,7 @@ pub(super) fn deploy(
         }
     }
     kept.claim.applied = Some(crew.runs.release.clone());
+    kept.claim.applied_spec = Some(crew.runs.spec.clone());
     kept.claim.failed = None;
     Lane {
         object: Object::Slot { slot: slot.clone() },
@@ -233,6 +234,7 @@ pub(super) fn create(
         volumes: BTreeMap::new(),
         address: placed.address,
         applied: None,
+        applied_spec: None,
         failed: None,
         held: false,
     };
@@ -258,6 +260,7 @@ pub(super) fn create(
         claimed.size = *size;
     }
     claim.applied = Some(crew.runs.release.clone());
+    claim.applied_spec = Some(crew.runs.spec.clone());
     let release = crew.runs.release.clone();
     Some(Lane {
         object: wanted.object(),

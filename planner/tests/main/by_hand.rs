@@ -203,6 +203,7 @@ pub(crate) fn claim(n: u32, applied: Option<&str>) -> Claim {
         volumes: BTreeMap::from([(source(), claimed)]),
         address: address(n),
         applied: applied.map(release),
+        applied_spec: None,
         failed: None,
         held: false,
     }

@@ -12,6 +12,7 @@ mod document;
 mod fleet;
 mod hands;
 mod manifests;
+mod markdown;
 mod plan;
 mod properties;
 mod render;

@@ -18,7 +18,7 @@ use planner::plan::Plan;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Show the plan, ask, and apply it; a summary always. A saved plan is not asked about.
@@ -46,7 +46,28 @@ pub(super) struct Args {
     allowed: Allowed,
 }
 
+/// As [`begin`]; if JSON was asked for, the last line is a summary, however it ends.
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let summed = AtomicBool::new(false);
+    let exit = begin(args, global, output, &summed).await?;
+    if output.format == Format::Json && !summed.load(Ordering::Relaxed) {
+        let last = json!({
+            "event": "summary",
+            "outcome": null,
+            "why": "it was told to end at once",
+            "exit": exit.code(),
+        });
+        unless_closed(output.json(&last))?;
+    }
+    Ok(exit)
+}
+
+async fn begin(
+    args: &Args,
+    global: &Global,
+    output: Output,
+    summed: &AtomicBool,
+) -> anyhow::Result<Exit> {
     let asks = args.saved.is_none() && !args.auto_approve;
     if asks && (!output.can_ask() || output.format == Format::Json) {
         return Err(Usage::new(
@@ -103,12 +124,20 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     }
     let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
     let stop = Arc::new(AtomicBool::new(false));
+    if output.format == Format::Json {
+        let plan = planner::render::json::plan(&looked.plan, &looked.report);
+        unless_closed(output.json(&json!({ "event": "plan", "plan": plan })))?;
+    }
     let work = Work {
         parallelism: usize::from(args.parallelism),
         lock_timeout: args.lock_timeout,
         by_hand: String::new(),
     };
-    let work = carry_out(&work, &ask, &looked, &checked, &hosts, &stop, output);
+    let work = async {
+        let exit = carry_out(&work, &ask, &looked, &checked, &hosts, &stop, output).await;
+        summed.store(true, Ordering::Relaxed);
+        exit
+    };
     stop::patiently(&stop, output, work).await
 }
 
@@ -194,10 +223,12 @@ pub(super) async fn carry_out(
             output.result(&text)
         }
         Format::Json => output.json(&json!({
-            "plan": planner::render::json::plan(&looked.plan, &looked.report),
+            "event": "summary",
+            "summary": looked.plan.summary(),
             "outcome": outcome,
             "status": status,
-            "exit": ending.exit().code(),
+            // When it was asked to stop, the signal decides.
+            "exit": (!outcome.stopped).then(|| ending.exit().code()),
         })),
     };
     unless_closed(told)?;

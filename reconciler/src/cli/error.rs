@@ -78,13 +78,16 @@ pub(super) fn tell(error: &anyhow::Error, output: Output) -> Ending {
     if output.format == Format::Json {
         let mut problems: Vec<Value> = found.settings.iter().map(|p| json!(p)).collect();
         problems.extend(found.mistakes.map(json_of).unwrap_or_default());
-        let document = json!({
+        let mut document = json!({
             "errored": true,
             "exit": found.ending.exit().code(),
             "error": message,
             "hint": found.hint,
             "problems": problems,
         });
+        if output.lines {
+            document["event"] = "summary".into();
+        }
         // The error is told already; a reader that has gone changes nothing.
         let _ = output.json(&document);
     }

@@ -48,8 +48,10 @@ pub(super) enum Asked {
     /// For people.
     #[default]
     Text,
-    /// For programs: one JSON document.
+    /// For programs: one JSON document; of `apply` one object a line, as things happen.
     Json,
+    /// For a comment on a pull request; only of `plan`.
+    Markdown,
     /// For code scanning: SARIF 2.1.0; only of `validate`.
     Sarif,
 }
@@ -59,7 +61,7 @@ impl Asked {
     #[must_use]
     pub(super) const fn format(self) -> Format {
         match self {
-            Self::Text => Format::Text,
+            Self::Text | Self::Markdown => Format::Text,
             Self::Json | Self::Sarif => Format::Json,
         }
     }

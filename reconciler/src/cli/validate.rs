@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
                 json!({ "valid": !errored, "manifests": manifests, "problems": problems });
             output.json(&document)?;
         }
-        Asked::Text => {
+        Asked::Text | Asked::Markdown => {
             let told = settings.iter().map(|problem| problem.render(true) + "\n");
             let told = told.collect::<String>() + &text_of(&mistakes);
             let mut summary = match manifests {

@@ -80,13 +80,15 @@ fn a_volume_that_somebody_grew_is_left_alone_and_the_rest_of_the_plan_stands() {
 fn plans_of_different_apps_never_stale_each_other() {
     let fleet = Fleet::new(122);
     two_apps(&fleet, "1gb");
+    fleet.apply();
+    two_apps(&fleet, "2gb");
     let first = save(&fleet, "first.json", &["--app", "store"]);
     let second = save(&fleet, "second.json", &["--app", "other"]);
     for saved in [&first, &second] {
         let said = fleet.run(&["apply", saved]);
         assert_eq!(said.code, 0, "{said}");
     }
-    assert_eq!(fleet.slots().len(), 2);
+    assert_eq!(sizes(&fleet), of([("other", 2), ("store", 2)]));
     fleet.assert_one_to_one();
     fleet.assert_fixpoint();
 }
