@@ -5,6 +5,8 @@
 mod edits;
 #[path = "command_line/help.rs"]
 mod help;
+#[path = "command_line/layouts.rs"]
+mod layouts;
 #[path = "command_line/manifests.rs"]
 mod manifests;
 #[path = "command_line/reading.rs"]
