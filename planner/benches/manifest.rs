@@ -1,6 +1,7 @@
 //! How long a manifest takes from bytes to what it means, beside a bare parse of the same bytes in
 //! the same run; and how it grows with the number of mounts. Ends with 1 if a target is missed.
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
+#![expect(clippy::disallowed_types, reason = "a benchmark reads the clock; the planner does not")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
 use planner::manifest::read;
