@@ -16,7 +16,8 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use planner::check::Checked;
 use planner::model::name::HostName;
-use planner::plan::{Plan, Rollout, RolloutId};
+use planner::model::slot::SlotId;
+use planner::plan::{ClaimAct, Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,10 +90,18 @@ pub async fn apply(
         true => None,
         false => Some(world.journal.begin(&start)?),
     };
-    world.catalog.act(&plan.corrections, clock::now(), "")?;
+    // Whoever claims or holds a slot takes its app's lock, so what is read under it stays so.
+    let alone = plan.left_alone(&world.catalog.claims()?);
+    let stays = |act: &&ClaimAct| act.slot().is_none_or(|slot| !alone.contains_key(slot));
+    let corrections = plan.corrections.iter().filter(stays);
+    world.catalog.act(&corrections.cloned().collect::<Vec<_>>(), clock::now(), "")?;
+    for record in &plan.first_records {
+        world.catalog.record(record)?;
+    }
     let mut outcome = Outcome::default();
     if let Some(run) = &run {
-        Applying { world, run, permits: Semaphore::new(options.parallelism.max(1)) }
+        let permits = Semaphore::new(options.parallelism.max(1));
+        Applying { world, run, permits, alone: &alone }
             .rollouts(&plan.rollouts, &mut outcome)
             .await?;
     }
@@ -145,6 +154,8 @@ struct Applying<'a> {
     world: &'a World,
     run: &'a RunId,
     permits: Semaphore,
+    /// Slots that are left alone, and why.
+    alone: &'a BTreeMap<SlotId, String>,
 }
 
 impl Applying<'_> {

@@ -47,6 +47,9 @@ pub trait Catalog: Send + Sync {
         holder: &Holder,
         wait: Duration,
     ) -> Result<Box<dyn Lock>, CatalogError>;
+
+    /// Who has the lock just now, as far as can be seen without taking it.
+    fn holder(&self, what: &LockName) -> Option<Holder>;
 }
 
 /// A lock that is held until it is dropped.

@@ -152,6 +152,8 @@ impl Command {
     /// Any [`CommandError`] but `NotFound`.
     pub async fn output(self) -> Result<Output, CommandError> {
         let program = self.program;
+        // Arguments are not told: one may be a path that somebody named.
+        tracing::debug!(program = %program.display(), "program runs");
         let failed = |source| CommandError::Io { program: program.clone(), source };
         let mut child = tokio::process::Command::new(&program)
             .args(&self.args)

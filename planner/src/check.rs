@@ -72,6 +72,8 @@ pub enum Rule {
     Idle,
     /// Data goes only when all say so.
     Destroy,
+    /// No more volumes are retired and destroyed in a day than the policy allows.
+    MaxLoss,
     /// No slot starts empty in place of data without a permit.
     Replace,
     /// Volumes never shrink.
@@ -130,7 +132,7 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 21] = [
+const RULES: [Judge; 22] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
@@ -141,6 +143,7 @@ const RULES: [Judge; 21] = [
     slots::holders,
     slots::idle,
     loss::destroy,
+    loss::max_loss,
     loss::replace,
     loss::shrink,
     claims::before_acts,

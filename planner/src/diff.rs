@@ -2,6 +2,7 @@
 //! difference and what it would take; whether it may be done, where, and in which order is
 //! decided by the stages after it.
 
+mod adopt;
 pub(crate) mod drift;
 mod group;
 pub(crate) mod instance;
@@ -10,6 +11,7 @@ mod retired;
 mod scale;
 pub(crate) mod volume;
 
+pub(crate) use adopt::adopt;
 pub(crate) use retired::{Doomed, Wanted, WantedVolume, age, cost, pool_of};
 
 use crate::Inputs;

@@ -2,10 +2,12 @@
 //! names that are unique in their plan.
 
 use crate::diff::Diff;
-use crate::model::claim::AppRecord;
+use crate::model::claim::{AppRecord, Shape};
+use crate::model::desired::{App, Lineage};
 use crate::model::host::HostState;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
+use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
 use crate::plan::{Plan, Rollout, RolloutId};
@@ -38,15 +40,21 @@ pub(crate) fn finish(
     let records = records(inputs, diff, &report);
     let mut corrections = ground.corrections;
     corrections.extend(diff.corrections.iter().cloned());
-    let plan = Plan {
+    let first_records = first_records(inputs, &rollouts);
+    let mut plan = Plan {
         fleet: inputs.desired.fleet.clone(),
         commit: inputs.desired.commit.clone(),
         changes,
+        remembered: BTreeMap::new(),
         corrections,
         rollouts,
+        first_records,
         records,
         completes_catalog: ground.all_read,
     };
+    let claims = &inputs.claims.slots;
+    let remembered = plan.slots().into_iter().filter_map(|slot| claims.get(slot));
+    plan.remembered = remembered.map(|claim| (claim.slot.clone(), claim.clone())).collect();
     Planned { plan, report }
 }
 
@@ -62,12 +70,13 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
 }
 
 /// Volumes wait for the pool they are made in; new slots on a host wait for removals there, whose
-/// memory they may take.
+/// memory they may take; a slot's instance waits until copies of it elsewhere are stopped.
 fn link(rollouts: &mut [Rollout], changes: &[Change]) {
     let created = changes.iter().filter(|change| change.verb == Verb::Create);
     let created: BTreeSet<&Object> = created.map(|change| &change.object).collect();
     let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
     let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
+    let mut cleared: BTreeMap<SlotId, BTreeSet<RolloutId>> = BTreeMap::new();
     let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
     for rollout in rollouts.iter() {
         for step in steps(rollout) {
@@ -75,8 +84,9 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 Act::MakePool { .. } => {
                     pools.insert(step.host.clone(), rollout.id.clone());
                 }
-                Act::StopInstance { .. } if is_removal(rollout) => {
+                Act::StopInstance { slot, .. } if is_removal(rollout) => {
                     stops.entry(step.host.clone()).or_default().insert(rollout.id.clone());
+                    cleared.entry(slot.clone()).or_default().insert(rollout.id.clone());
                 }
                 Act::MakeVolume { .. }
                 | Act::GrowVolume { .. }
@@ -95,10 +105,11 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
         for step in steps(rollout) {
             match &step.act {
                 Act::MakeVolume { .. } => after.extend(pools.get(&step.host).cloned()),
-                Act::StartInstance { instance }
-                    if created.contains(&Object::Slot { slot: instance.slot.clone() }) =>
-                {
-                    after.extend(stops.get(&step.host).into_iter().flatten().cloned());
+                Act::StartInstance { instance } => {
+                    after.extend(cleared.get(&instance.slot).into_iter().flatten().cloned());
+                    if created.contains(&Object::Slot { slot: instance.slot.clone() }) {
+                        after.extend(stops.get(&step.host).into_iter().flatten().cloned());
+                    }
                 }
                 Act::MakePool { .. }
                 | Act::GrowVolume { .. }
@@ -106,7 +117,6 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
                 | Act::DestroyVolume { .. }
-                | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
             }
@@ -142,6 +152,24 @@ fn name_steps(rollouts: &mut [Rollout]) {
     }
 }
 
+/// Apps that something is done for, and that the catalog has no record of.
+fn first_records(inputs: &Inputs<'_>, rollouts: &[Rollout]) -> Vec<AppRecord> {
+    let known = &inputs.claims.apps;
+    let touched: BTreeSet<&AppName> = rollouts.iter().filter_map(|r| r.app.as_ref()).collect();
+    let apps = inputs.desired.apps.values();
+    let new = apps.filter(|app| touched.contains(&app.name) && !known.contains_key(&app.name));
+    new.map(|app| record(inputs, app)).collect()
+}
+
+fn record(inputs: &Inputs<'_>, app: &App) -> AppRecord {
+    AppRecord {
+        app: app.name.clone(),
+        commit: inputs.desired.commit.clone(),
+        manifest: app.manifest.clone(),
+        shape: app.shape(),
+    }
+}
+
 /// Apps of which nothing was refused or left to be removed: what they ask for now is remembered
 /// as applied.
 fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppRecord> {
@@ -157,13 +185,23 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
             && !diff.pending.contains(&app.name)
             && !desired.left_out.contains(&app.name)
     });
-    apps.map(|app| AppRecord {
-        app: app.name.clone(),
+    let there = apps.map(|app| record(inputs, app));
+    // An app that was removed in full asks for nothing any more: if it comes back, its retired
+    // volumes are not those of a smaller count.
+    let source_is_empty = desired.apps.is_empty() && desired.left_out.is_empty();
+    let gone = inputs.claims.apps.values().filter(|record| {
+        let app = &record.app;
+        let asked = desired.apps.contains_key(app) || desired.left_out.contains(app);
+        let descends = desired.lineages.get(app) == Some(&Lineage::Descends);
+        let left = refused.contains(app) || diff.pending.contains(app);
+        descends && !asked && !left && !source_is_empty
+    });
+    let gone = gone.map(|record| AppRecord {
         commit: desired.commit.clone(),
-        manifest: app.manifest.clone(),
-        shape: app.shape(),
-    })
-    .collect()
+        shape: Shape::default(),
+        ..record.clone()
+    });
+    there.chain(gone).collect()
 }
 
 fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {

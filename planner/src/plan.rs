@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod predicate;
+mod remembered;
 pub mod step;
 
 use crate::model::claim::{AppRecord, Claim};
@@ -15,7 +16,7 @@ use crate::model::object::Object;
 use crate::model::release::{CommitId, Release};
 use crate::model::slot::SlotId;
 use crate::model::time::Millis;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use change::{Change, Summary};
@@ -32,11 +33,16 @@ pub struct Plan {
     pub commit: Option<CommitId>,
     /// What it changes, for people and machines to read. Order: as shown.
     pub changes: Vec<Change>,
+    /// What the catalog remembered of the slots that the plan does something to.
+    pub remembered: BTreeMap<SlotId, Claim>,
     /// Corrections of what the catalog remembers, before all else and at once: claims rebuilt
     /// from marks, hosts renamed.
     pub corrections: Vec<ClaimAct>,
     /// What is done. Rollouts go side by side, except as `after` says.
     pub rollouts: Vec<Rollout>,
+    /// Written before all else for apps that the catalog has no record of: what was asked for
+    /// first, so that a commit after a first apply that failed can still take it back.
+    pub first_records: Vec<AppRecord>,
     /// Written for each app all of whose rollouts succeeded, or that has none.
     pub records: Vec<AppRecord>,
     /// Whether every host was read, so that the catalog is complete after this.
@@ -159,8 +165,16 @@ pub struct Lane {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "claim")]
 pub enum ClaimAct {
-    /// This, in place of what it remembered of the slot. Its incarnations raise the highest ones.
+    /// This, in place of what it remembered of the slot, but for whether the slot is held. Its
+    /// incarnations raise the highest ones.
     Write(Claim),
+    /// That the slot is left alone, or no longer. Nothing else changes that.
+    Hold {
+        /// The slot.
+        slot: SlotId,
+        /// Whether it is left alone.
+        held: bool,
+    },
     /// Nothing of the slot any more; highest incarnations stay.
     Remove {
         /// The slot.

@@ -18,7 +18,7 @@ use crate::diff::{Diff, GroupDiff, Kept};
 use crate::model::desired::Strategy;
 use crate::model::name::{AppName, GroupName, HostName};
 use crate::model::object::Object;
-use crate::placement::Ledger;
+use crate::placement::{Account, Ledger};
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::Act;
 use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
@@ -104,6 +104,13 @@ fn removals(diff: &Diff<'_>, rolled: &mut Rolled) {
         let lane = removal::destroy(doomed, &mut rolled.changes);
         groups.entry((slot.app.clone(), slot.group.clone())).or_default().0.push(lane);
     }
+    // Apart from the rollout of the new release: what is stopped here takes nothing down.
+    let strays = diff.groups.iter().flat_map(|group| &group.strays);
+    for stray in strays.filter(|stray| removal::is_copy(stray)) {
+        let lane = removal::clear(stray, &mut rolled.changes);
+        let key = (stray.slot.app.clone(), stray.slot.group.clone());
+        groups.entry(key).or_default().1.push(lane);
+    }
     for gone in &diff.gone {
         let slot = &gone.claim.slot;
         let lane = removal::remove(gone, &mut rolled.changes);
@@ -146,6 +153,7 @@ impl<'a> Site<'a, '_> {
     fn group(&mut self, group: &mut GroupDiff<'a>, changes: &mut Vec<Change>) -> Option<Rollout> {
         let (app, name) = (&group.app.name, &group.group.name);
         let mut rollout = rollout(format!("{app}/{name}"), Some(app), Some(name));
+        self.part_addresses(group);
         self.pause_for_growth(group);
         let work = self.work(group);
         let runs = group.runs.clone();
@@ -162,8 +170,8 @@ impl<'a> Site<'a, '_> {
         let waves = &mut rollout.waves;
         let supervision = &group.group.supervision;
         let over = self.inputs.policy.overcommit_thousandths;
-        let mut lanes: Vec<Lane> =
-            group.strays.iter().map(|stray| removal::clear(stray, changes)).collect();
+        let left = group.strays.iter().filter(|stray| !removal::is_copy(stray));
+        let mut lanes: Vec<Lane> = left.map(|stray| removal::clear(stray, changes)).collect();
         let kept = group.kept.iter_mut();
         lanes.extend(kept.filter_map(|kept| lane::in_place(kept, supervision, over, changes)));
         push(waves, "change in place", lanes);
@@ -196,6 +204,27 @@ impl<'a> Site<'a, '_> {
         }
         rollout.strategy = work.choice;
         Some(rollout)
+    }
+
+    /// Two plans that were made at once may have claimed one address on a host. The slot that has
+    /// no instance yet gives way; of two without one, the later.
+    fn part_addresses(&mut self, group: &mut GroupDiff<'a>) {
+        for kept in group.kept.iter_mut().filter(|kept| kept.main.is_none()) {
+            let (slot, host) = (&kept.claim.slot, &kept.claim.host);
+            let address = kept.claim.address;
+            let used = kept.host.reading.instances.values();
+            let mut used = used.filter(|view| view.address == address && view.slot != *slot);
+            let claims = self.ground.claims.values();
+            let mut earlier = claims.filter(|other| {
+                other.host == *host && other.address == address && other.slot < *slot
+            });
+            if used.next().is_none() && earlier.next().is_none() {
+                continue;
+            }
+            if let Some(free) = self.ledger.account(host).and_then(Account::take_address) {
+                kept.claim.address = free;
+            }
+        }
     }
 
     /// A volume that cannot grow while it is used grows while its instance is replaced by one of

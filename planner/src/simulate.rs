@@ -3,9 +3,10 @@
 
 mod host;
 
-use crate::model::claim::{Claims, FailedRelease};
+use crate::model::claim::{Claim, Claims, FailedRelease};
 use crate::model::id::InstanceId;
-use crate::model::observed::{HostView, Observed};
+use crate::model::name::FleetName;
+use crate::model::observed::{HostView, Observed, Reading};
 use crate::model::time::Timestamp;
 use crate::plan::step::Step;
 use crate::plan::{ClaimAct, Gate, Lane, Plan, Rollout, RolloutId};
@@ -81,7 +82,10 @@ impl<'a> Run<'a> {
         let (mut observed, claims) = (observed.clone(), claims.clone());
         for view in observed.values_mut() {
             match view {
-                HostView::Read(reading) => reading.at = reading.at.max(at),
+                HostView::Read(reading) => {
+                    reading.at = reading.at.max(at);
+                    reading.asked_at = reading.asked_at.max(at);
+                }
                 HostView::Unread { .. } => {}
             }
         }
@@ -91,6 +95,9 @@ impl<'a> Run<'a> {
     fn all(mut self) -> (Observed, Claims) {
         let plan = self.plan;
         self.learn(&plan.corrections, "");
+        for record in &plan.first_records {
+            self.claims.apps.insert(record.app.clone(), record.clone());
+        }
         let mut failed = BTreeSet::new();
         for rollout in in_order(&plan.rollouts) {
             if rollout.after.iter().any(|id| failed.contains(id)) {
@@ -185,7 +192,15 @@ impl<'a> Run<'a> {
                         let highest = highest.or_insert(volume.incarnation);
                         *highest = volume.incarnation.max(*highest);
                     }
-                    self.claims.slots.insert(claim.slot.clone(), claim.clone());
+                    let known = self.claims.slots.get(&claim.slot);
+                    let held = known.map_or(claim.held, |known| known.held);
+                    let claim = Claim { held, ..claim.clone() };
+                    self.claims.slots.insert(claim.slot.clone(), claim);
+                }
+                ClaimAct::Hold { slot, held } => {
+                    if let Some(claim) = self.claims.slots.get_mut(slot) {
+                        claim.held = *held;
+                    }
                 }
                 ClaimAct::Remove { slot } => {
                     self.claims.slots.remove(slot);
@@ -201,6 +216,17 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// What one step makes of its host's reading.
+pub(crate) fn carry_out(
+    reading: &mut Reading,
+    step: &Step,
+    gate: &Gate,
+    fleet: &FleetName,
+    at: Timestamp,
+) {
+    host::act(reading, step, gate, fleet, at);
 }
 
 /// Rollouts in the plan's order, but none before those that it waits for. What waits for something

@@ -2,6 +2,7 @@
 //! code. Each command is a file of its own.
 
 mod apply;
+mod by_hand;
 mod completions;
 mod config;
 mod doctor;
@@ -12,6 +13,7 @@ mod error;
 mod exit;
 mod global;
 mod history;
+mod hold;
 mod init;
 mod logs;
 mod observe;
@@ -19,11 +21,15 @@ mod output;
 mod paint;
 mod plan;
 mod progress;
+mod restart;
 mod resume;
 mod schema;
+mod simulate;
 mod status;
 mod stop;
 mod validate;
+mod volumes;
+mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use error::Usage;
@@ -56,10 +62,16 @@ enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
     Observe(observe::Args),
+    Simulate(simulate::Args),
     Drift(drift::Args),
     Status(status::Args),
+    Why(why::Args),
     History(history::Args),
     Logs(logs::Args),
+    Volumes(volumes::Args),
+    Hold(hold::Args),
+    Unhold(hold::UnholdArgs),
+    Restart(restart::Args),
     Down(down::Args),
     Resume(resume::Args),
     Schema(schema::Args),
@@ -113,10 +125,16 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Plan(args) => ended(plan::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
+        Command::Simulate(args) => ended(simulate::run(args, output)),
         Command::Drift(args) => ended(drift::run(args, global, output).await),
         Command::Status(args) => ended(status::run(args, global, output).await),
+        Command::Why(args) => ended(why::run(args, global, output).await),
         Command::History(args) => ended(history::run(args, global, output)),
         Command::Logs(args) => ended(logs::run(args, global, output).await),
+        Command::Volumes(args) => volumes::run(args, global, output).await,
+        Command::Hold(args) => hold::run(args, global, output).await,
+        Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Schema(args) => ended(schema::run(args, output)),

@@ -1,6 +1,7 @@
 //! What hosts have that was not applied: the drift of a plan's report, and the hosts that could
 //! not be asked. Changes nothing.
 
+use planner::model::claim::Claims;
 use planner::model::host::{HostSpec, HostState};
 use planner::model::name::HostName;
 use planner::model::observed::{HostView, Observed};
@@ -24,14 +25,21 @@ pub struct Unread {
 pub struct Drifted {
     /// What differs, sorted by object.
     pub drift: Vec<Drift>,
+    /// Slots that are held: what a person does there is not compared.
+    pub held: Vec<String>,
     /// Hosts of which nothing is known; those given up are not missed.
     pub unread: Vec<Unread>,
 }
 
 impl Drifted {
-    /// From a report and what was observed.
+    /// From a report and what was observed and claimed.
     #[must_use]
-    pub fn of(report: &Report, observed: &Observed, hosts: &BTreeMap<HostName, HostSpec>) -> Self {
+    pub fn of(
+        report: &Report,
+        observed: &Observed,
+        claims: &Claims,
+        hosts: &BTreeMap<HostName, HostSpec>,
+    ) -> Self {
         let mut unread = Vec::new();
         for (name, host) in hosts {
             match (host.state, observed.get(name)) {
@@ -50,16 +58,55 @@ impl Drifted {
                 }),
             }
         }
-        Self { drift: report.drift.clone(), unread }
+        let held = claims.slots.values().filter(|claim| claim.held);
+        let held = held.map(|claim| claim.slot.to_string()).collect();
+        Self { drift: report.drift.clone(), held, unread }
     }
 
-    /// A line for each difference; nothing where there is none.
+    /// A line for each difference and each held slot; nothing where there is none.
     #[must_use]
     pub fn text(&self) -> String {
         let line = |drift: &Drift| {
             let Drift { object, field, before, after, .. } = drift;
             format!("{object}: {field}: {before} -> {after}\n")
         };
-        self.drift.iter().map(line).collect()
+        let held = |slot: &String| format!("slot {slot}: held, so it is not compared\n");
+        self.drift.iter().map(line).chain(self.held.iter().map(held)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use planner::model::object::Object;
+
+    #[test]
+    fn what_differs_is_a_line_and_hosts_that_were_given_up_are_not_missed() {
+        let spec = |state: &str| -> HostSpec {
+            serde_json::from_value(serde_json::json!({
+                "name": state, "region": "ewr", "zone": null, "state": state, "was": null,
+                "subnet": "10.0.0.0/24", "memory": 1, "cpus": 1, "pool_size": null
+            }))
+            .unwrap()
+        };
+        let hosts = ["active", "cordoned", "lost"].map(spec);
+        let hosts = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let slot = "web/app/ewr/1".parse().unwrap();
+        let drift = Drift {
+            object: Object::Slot { slot },
+            field: "state".into(),
+            before: "running".into(),
+            after: "died".into(),
+            healed: true,
+        };
+        let report = Report { drift: vec![drift], ..Report::default() };
+        let drifted = Drifted::of(&report, &Observed::new(), &Claims::default(), &hosts);
+        assert_eq!(drifted.text(), "slot web/app/ewr/1: state: running -> died\n");
+        let unread: Vec<&str> = drifted.unread.iter().map(|unread| unread.host.as_str()).collect();
+        assert_eq!(unread, ["active", "cordoned"]);
+        assert_eq!(
+            Drifted::of(&Report::default(), &Observed::new(), &Claims::default(), &hosts).text(),
+            ""
+        );
     }
 }

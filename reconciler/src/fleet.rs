@@ -5,7 +5,9 @@ pub mod state_files;
 
 pub use state_files::StateFiles;
 
-use crate::settings::{HostSettings, Machine, RuntimeDriver, Settings, StorageSettings};
+use crate::settings::{
+    HostSettings, Machine, ProcessNetwork, RuntimeDriver, Settings, StorageSettings,
+};
 use executor::artifact::Trees;
 use executor::catalog::embedded::EmbeddedCatalog;
 use executor::catalog::{Catalog, CatalogError};
@@ -165,14 +167,18 @@ fn runtime(
     dir: &HostDir,
 ) -> ProcessRuntime {
     match host.runtime {
-        RuntimeDriver::Process => ProcessRuntime {
+        RuntimeDriver::Process { network } => ProcessRuntime {
             program: abilities.program.clone(),
             directory: dir.instances(),
             hidden: vec![settings.state_dir.clone()],
             fleet: settings.fleet.clone(),
             host: host.spec.name.clone(),
             subnet: host.spec.subnet,
-            capabilities: abilities.capabilities.clone(),
+            shares_ports: match network {
+                ProcessNetwork::Own => !abilities.capabilities.network_namespaces,
+                ProcessNetwork::Host => true,
+            },
+            runs_instances: abilities.capabilities.instances,
         },
     }
 }

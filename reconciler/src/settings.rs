@@ -74,7 +74,19 @@ pub enum StorageSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeDriver {
     /// `process`: supervised processes of this machine.
-    Process,
+    Process {
+        /// What network they have.
+        network: ProcessNetwork,
+    },
+}
+
+/// What network instances of the process runtime have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessNetwork {
+    /// `own`: each its own, where the machine allows it; else the machine's.
+    Own,
+    /// `host`: the machine's. Instances reach what the machine reaches, and share its ports.
+    Host,
 }
 
 /// What this machine and its user say, for what the file leaves out.

@@ -64,6 +64,8 @@ pub struct SlotStatus {
     pub region: String,
     /// On which host, if that is known.
     pub host: Option<String>,
+    /// Whether it is left alone by every pass while a person repairs it.
+    pub held: bool,
     /// Its main instance; none where none was seen.
     pub instance: Option<InstanceStatus>,
     /// Its attached volumes.
@@ -220,6 +222,7 @@ fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatu
         group: slot.group.to_string(),
         region: slot.region.to_string(),
         host: claims.slots.get(slot).map(|claim| claim.host.to_string()),
+        held: claims.slots.get(slot).is_some_and(|claim| claim.held),
         instance: None,
         volumes: Vec::new(),
     };
@@ -261,5 +264,75 @@ fn instance_status(instance: &InstanceView) -> InstanceStatus {
         address: instance.address.to_string(),
         ports: instance.ports.iter().map(|port| port.0).collect(),
         restarts: instance.restarts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Machine, meant};
+    use serde_json::json;
+
+    fn settings() -> Settings {
+        let machine = Machine {
+            memory: Size::from_mib(1024),
+            cpus: 1,
+            shares_ports: true,
+            root: false,
+            state_home: None,
+            home: Some("/home/someone".into()),
+        };
+        let host = |name: &str| {
+            format!(
+                "[[hosts]]\nname = \"{name}\"\nregion = \"ewr\"\n\
+                 storage = {{ driver = \"local\", capacity = \"1GB\" }}\n"
+            )
+        };
+        let text = format!("fleet = \"f\"\n{}{}", host("a"), host("b"));
+        meant::read("tiedown.toml", &text, &machine).unwrap()
+    }
+
+    fn volume(id: &str, slot: &str, state: &str) -> serde_json::Value {
+        json!({
+            "spec": {
+                "id": id, "slot": slot, "source": "data", "incarnation": 1, "size": 1000,
+                "keeping": { "on_remove": "retain", "retention": 0, "protect": false }
+            },
+            "state": state, "since": 5, "allocated": 10, "formatted": true
+        })
+    }
+
+    #[test]
+    fn what_was_not_read_is_not_told_as_absent() {
+        let (kept, own) = ("vol_0000000000000001", "vol_0000000000000002");
+        let observed = json!({
+            "a": {
+                "view": "read", "at": 9, "machine": "0123456789abcdef", "runs": [],
+                "shared_ports": true, "foreign": [], "instances": {},
+                "pool": {
+                    "pool": "present", "id": "01234567-89ab", "fleet": "f", "host": "a",
+                    "machine": "0123456789abcdef", "size": 100_000, "used": 20, "extent": 4096,
+                    "header": 0, "cap_enforced": false, "grows_online": true
+                },
+                "volumes": {
+                    kept: volume(kept, "web/app/ewr/2", "retired"),
+                    own: volume(own, "web/app/ewr/1", "attached"),
+                }
+            },
+            "b": { "view": "unread", "why": "its disk is stuck", "hint": "" }
+        });
+        let observed: Observed = serde_json::from_value(observed).unwrap();
+        let status = Status::of(&settings(), &observed, &Claims::default());
+        let [a, b] = status.hosts.as_slice() else { panic!("{status:?}") };
+        assert_eq!((a.capacity_bytes, a.promised_bytes), (Some(100_000), Some(8192)));
+        assert_eq!(a.sizes_enforced, Some(false));
+        assert_eq!((b.readable, b.capacity_bytes), (false, None));
+        assert_eq!(b.why.as_deref(), Some("its disk is stuck"));
+        assert!(!status.is_complete());
+        let [slot] = status.slots.as_slice() else { panic!("{status:?}") };
+        assert_eq!((slot.slot.as_str(), slot.host.as_deref()), ("web/app/ewr/1", Some("a")));
+        assert_eq!((slot.volumes.len(), slot.instance.is_none()), (1, true));
+        let states: Vec<&str> = status.volumes.iter().map(|v| v.state.as_str()).collect();
+        assert_eq!(states, ["retired", "attached"]);
     }
 }

@@ -1,12 +1,12 @@
-//! The real binary on real git repositories with real processes and volumes. Each test has a
-//! fleet of its own, with its own state directory and its own addresses, and takes it down.
+//! Real git repositories with real processes and volumes. Each test has a fleet of its own, with
+//! its own state directory and its own addresses, and takes it down.
 
-#[path = "end_to_end/fleet.rs"]
 mod fleet;
 
-#[path = "end_to_end/crashes.rs"]
 mod crashes;
-#[path = "end_to_end/failures.rs"]
+mod endings;
 mod failures;
-#[path = "end_to_end/stories.rs"]
+mod hands;
+mod mistakes;
+mod saved;
 mod stories;

@@ -14,6 +14,9 @@ use planner::plan::{Gate, Lane};
 impl Applying<'_> {
     pub(super) async fn lane(&self, lane: &Lane) -> Result<Outcome, ApplyError> {
         let mut outcome = Outcome::default();
+        if self.leaves_alone(lane, &mut outcome) {
+            return Ok(outcome);
+        }
         self.world.catalog.act(&lane.claims_before, clock::now(), "")?;
         for step in &lane.steps {
             if self.stopping() {
@@ -41,6 +44,24 @@ impl Applying<'_> {
         Ok(outcome)
     }
 
+    /// A slot that was held, moved or removed after the plan was made is left alone: its lane is
+    /// stale.
+    fn leaves_alone(&self, lane: &Lane, outcome: &mut Outcome) -> bool {
+        let (Object::Slot { slot }, Some(first)) = (&lane.object, lane.steps.first()) else {
+            return false;
+        };
+        let Some(why) = self.alone.get(slot).cloned() else { return false };
+        let object = lane.object.clone();
+        (self.world.say)(Event::StepFailed {
+            step: first.id.clone(),
+            object: object.clone(),
+            why: why.clone(),
+            stale: true,
+        });
+        outcome.failures.push(Failure { object, step: Some(first.id.clone()), why, stale: true });
+        true
+    }
+
     /// One step: intention, act, outcome. A failure is in `outcome`; an error is the journal's.
     pub(super) async fn step(
         &self,
@@ -52,7 +73,9 @@ impl Applying<'_> {
         let _permit = self.permits.acquire().await;
         (self.world.say)(Event::StepBegan { step: step.id.clone(), object: object.clone() });
         self.world.journal.intend(self.run, step, clock::now())?;
+        tracing::debug!(step = %step.id.0, host = %step.host, "step begins");
         let result = host.act(step).await;
+        tracing::debug!(step = %step.id.0, host = %step.host, ?result, "step ended");
         let end = match &result {
             Ok(ensured) => StepEnd::Done { ensured: *ensured },
             Err(StepError::Stale { found }) => StepEnd::Stale { found: found.clone() },

@@ -130,6 +130,10 @@ impl Catalog for EmbeddedCatalog {
     ) -> Result<Box<dyn Lock>, CatalogError> {
         lock::take(&self.state, what, holder, wait)
     }
+
+    fn holder(&self, what: &LockName) -> Option<Holder> {
+        lock::holder(&self.state, what)
+    }
 }
 
 impl Journal for EmbeddedCatalog {

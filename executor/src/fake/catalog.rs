@@ -3,7 +3,7 @@
 
 use crate::catalog::{Catalog, CatalogError, Holder, Lock, LockName};
 use crate::journal::{Journal, RunEnd, RunId, RunRecord, RunStart, StepEnd, StepRecord};
-use planner::model::claim::{AppRecord, Claims, FailedRelease};
+use planner::model::claim::{AppRecord, Claim, Claims, FailedRelease};
 use planner::model::time::Timestamp;
 use planner::plan::ClaimAct;
 use planner::plan::step::Step;
@@ -87,7 +87,13 @@ fn act(claims: &mut Claims, act: &ClaimAct, at: Timestamp, seen: &str) {
                 let highest = claims.incarnations.entry(key).or_insert(volume.incarnation);
                 *highest = (*highest).max(volume.incarnation);
             }
-            claims.slots.insert(claim.slot.clone(), claim.clone());
+            let held = claims.slots.get(&claim.slot).map_or(claim.held, |known| known.held);
+            claims.slots.insert(claim.slot.clone(), Claim { held, ..claim.clone() });
+        }
+        ClaimAct::Hold { slot, held } => {
+            if let Some(claim) = claims.slots.get_mut(slot) {
+                claim.held = *held;
+            }
         }
         ClaimAct::Remove { slot } => {
             claims.slots.remove(slot);
@@ -137,6 +143,10 @@ impl Catalog for FakeCatalog {
         }
         inner.locks.insert(what.clone(), holder.clone());
         Ok(Box::new(Held { inner: Arc::clone(&self.inner), what: what.clone() }))
+    }
+
+    fn holder(&self, what: &LockName) -> Option<Holder> {
+        self.inner().locks.get(what).cloned()
     }
 }
 

@@ -93,6 +93,7 @@ fn claim_at<'a>(
                 ClaimAct::Remove { slot: removed } if removed == slot => claim = None,
                 ClaimAct::Write(_)
                 | ClaimAct::Remove { .. }
+                | ClaimAct::Hold { .. }
                 | ClaimAct::Failed { .. }
                 | ClaimAct::Loss { .. } => {}
             }
@@ -203,6 +204,9 @@ fn gone(walk: &Walk<'_>, slot: &SlotId) -> bool {
     let lanes = walk.lanes.iter().flat_map(|l| l.lane.claims_after.iter());
     lanes.chain(&walk.plan.corrections).any(|act| match act {
         ClaimAct::Remove { slot: removed } => removed == slot,
-        ClaimAct::Write(_) | ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => false,
+        ClaimAct::Write(_)
+        | ClaimAct::Hold { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => false,
     })
 }

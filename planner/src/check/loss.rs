@@ -5,13 +5,17 @@ use super::{Rule, Violation, World};
 use crate::model::host::HostState;
 use crate::model::id::VolumeId;
 use crate::model::permit::Permit;
-use crate::model::time::Timestamp;
+use crate::model::time::{Millis, Timestamp};
 use crate::model::volume::{OnRemove, VolumeSpec, VolumeState};
 use crate::plan::ClaimAct;
 use crate::plan::step::Act;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// How far the clock of a host may be from ours where data is to go.
+const CLOCKS_AGREE: Millis = Millis::from_secs(300);
 
 /// A volume is destroyed with a permit, after its retention by its host's clock, as its own marks
 /// say, and never in the plan that lifts its protection.
@@ -26,7 +30,7 @@ pub(super) fn destroy(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
         if remarked(walk, volume) {
             broken("the same plan changes how the volume is kept".into());
         }
-        if let Some(why) = not_erasable(world, placed, volume, *retired) {
+        if let Some(why) = not_erasable(walk, world, placed, volume, *retired) {
             broken(why);
         }
     }
@@ -48,7 +52,15 @@ fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
     })
 }
 
+/// Whether a person named the volume: then it is the only one that the plan destroys.
+fn named(walk: &Walk<'_>, world: &World<'_>) -> bool {
+    let destroys =
+        walk.steps.iter().filter(|placed| matches!(placed.step.act, Act::DestroyVolume { .. }));
+    world.permits.has(Permit::Retained) && destroys.count() == 1
+}
+
 fn not_erasable(
+    walk: &Walk<'_>,
     world: &World<'_>,
     placed: &Placed<'_>,
     volume: &VolumeId,
@@ -67,14 +79,60 @@ fn not_erasable(
         VolumeState::Retired { since } if since != retired => {
             Some(format!("it was retired at {}, not at {}", since.0, retired.0))
         }
-        VolumeState::Retired { .. } if keeping.on_remove == OnRemove::Retain => {
+        VolumeState::Retired { .. }
+            if keeping.on_remove == OnRemove::Retain && !named(walk, world) =>
+        {
             Some("the volume wants to be retained".into())
         }
         VolumeState::Retired { since } => {
+            let (theirs, ours) = (reading.at, reading.asked_at);
+            if theirs.since(ours).max(ours.since(theirs)) > CLOCKS_AGREE {
+                return Some(format!("its host's clock says {}, ours {}", theirs.0, ours.0));
+            }
             let kept = reading.at.since(since);
             (kept < keeping.retention)
                 .then(|| format!("it was kept for {kept}, its retention is {}", keeping.retention))
         }
+    }
+}
+
+/// Over the fleet. The planner's limit per app is narrower; the judge need not know what apps were
+/// called before.
+pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
+    let now = world.readings().map(|(_, reading)| reading.asked_at).max().unwrap_or_default();
+    let day = Millis::from_days(1);
+    let recent = world.claims.losses.iter().filter(|(_, at)| now.since(*at) < day).count();
+    let lost: BTreeSet<&VolumeId> = walk
+        .steps
+        .iter()
+        .filter_map(|placed| {
+            let there = &world.reading(&placed.step.host)?.volumes;
+            match &placed.step.act {
+                Act::DestroyVolume { volume, .. } => there.contains_key(volume).then_some(volume),
+                Act::RetireVolume { volume, .. } => {
+                    let view = there.get(volume)?;
+                    (view.state == VolumeState::Attached).then_some(volume)
+                }
+                _ => None,
+            }
+        })
+        .collect();
+    let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
+        ClaimAct::Write(claim) => Some(claim),
+        ClaimAct::Remove { .. }
+        | ClaimAct::Hold { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => None,
+    });
+    let claims = world.claims.slots.values().chain(corrected);
+    let all: BTreeSet<&VolumeId> =
+        claims.flat_map(|claim| claim.volumes.values().map(|volume| &volume.id)).collect();
+    let limit = world.policy.max_loss;
+    let share = all.len() * limit.share_thousandths as usize / 1000;
+    let limit = share.max(limit.count as usize);
+    if !lost.is_empty() && recent + lost.len() > limit {
+        let why = format!("{} volumes would be lost in a day, {limit} may be", recent + lost.len());
+        found.push(Violation::new(Rule::MaxLoss, &walk.plan.fleet, why));
     }
 }
 

@@ -49,7 +49,9 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
     let Some(reading) = world.reading(host) else {
         return Some(format!("{host} could not be read"));
     };
-    let names = |name: &HostName| name == host || Some(name) == spec.was.as_ref();
+    // A name that another host has by now is that host's.
+    let was = spec.was.as_ref().filter(|was| !world.hosts.contains_key(*was));
+    let names = |name: &HostName| name == host || Some(name) == was;
     match &reading.pool {
         PoolView::Absent if claimed_pool(world, names).is_some() => {
             Some(format!("the pool that claims are on is gone from {host}"))
@@ -164,7 +166,10 @@ enum Subject<'a> {
 
 fn subject(fact: &Predicate) -> Subject<'_> {
     match fact {
-        Predicate::PoolAbsent | Predicate::PoolIs { .. } | Predicate::Room { .. } => Subject::Pool,
+        Predicate::PoolAbsent
+        | Predicate::PoolIs { .. }
+        | Predicate::Room { .. }
+        | Predicate::GuestFits { .. } => Subject::Pool,
         Predicate::VolumeAbsent { volume }
         | Predicate::VolumeUnmade { volume }
         | Predicate::VolumeAttached { volume, .. }
@@ -175,6 +180,7 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         Predicate::InstanceAbsent { instance }
         | Predicate::InstancePresent { instance }
         | Predicate::InstanceRuns { instance, .. }
+        | Predicate::AddressFree { instance, .. }
         | Predicate::InstanceSupervised { instance, .. } => Subject::Instance(instance),
         Predicate::SlotIdle { slot } => Subject::Slot(slot),
     }

@@ -36,6 +36,11 @@ fn instance(group: &GroupDiff<'_>, kept: &Kept<'_>, report: &mut Report) {
     let Some(main) = kept.main else {
         return say("instance", format!("runs {applied}"), "absent".to_string());
     };
+    let tried = kept.before.failed.as_ref().map(|failed| &failed.release);
+    if tried == Some(&main.release) {
+        // That it failed is remembered, and is said elsewhere.
+        return;
+    }
     match &main.state {
         InstanceState::Failed { why } | InstanceState::Died { why } => {
             let after = format!("{}: {why}", main.state.as_str());
@@ -45,9 +50,7 @@ fn instance(group: &GroupDiff<'_>, kept: &Kept<'_>, report: &mut Report) {
         InstanceState::Running | InstanceState::Restarting | InstanceState::Finished => {}
     }
     let wanted = group.runs.as_ref().map(|runs| &runs.release);
-    let tried = kept.before.failed.as_ref().map(|failed| &failed.release);
-    let ours =
-        |release: &Release| release == applied || Some(release) == wanted || Some(release) == tried;
+    let ours = |release: &Release| release == applied || Some(release) == wanted;
     if !ours(&main.release) {
         say("release", applied.to_string(), main.release.to_string());
     }

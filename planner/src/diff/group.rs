@@ -150,20 +150,15 @@ fn keep<'a>(
     diff: &mut Diff<'a>,
     report: &mut Report,
 ) {
-    let object = || Object::Slot { slot: claim.slot.clone() };
+    if claim.held {
+        leave_held(scope, claim, group, report);
+        return;
+    }
     let Some(host) = hosted(scope, claim, stuck, group, diff, report) else { return };
     let nothing = Vec::new();
     let mains = scope.ground.seen.mains.get(&claim.slot).unwrap_or(&nothing);
     let release = group.runs.as_ref().map(|runs| &runs.release);
     let main = instance::own(scope.inputs, claim, release, mains);
-    if claim.held {
-        if !main.is_some_and(instance::serving) {
-            group.unknown += 1;
-        }
-        let why = "it is held, so it is left alone";
-        report.say(Kind::Waiting, object(), why, &format!("tiedown unhold {}", claim.slot));
-        return;
-    }
     let volumes = volume::compare(scope, claim, host);
     find_strays(scope, claim, &volumes, main, group);
     correct(scope, claim, &volumes, diff);
@@ -230,6 +225,23 @@ fn attach(kept: &Kept<'_>, need: InstanceNeed) -> InstanceNeed {
         | InstanceNeed::Restart { .. }
         | InstanceNeed::Redeploy { .. } => need,
     }
+}
+
+/// A held slot is left alone; one that is not known to serve spends the budget of its group.
+fn leave_held(
+    scope: &Scope<'_, '_>,
+    claim: &Claim,
+    group: &mut GroupDiff<'_>,
+    report: &mut Report,
+) {
+    let mains = scope.ground.seen.mains.get(&claim.slot).into_iter().flatten();
+    let mut here = mains.filter(|at| *at.host == claim.host);
+    if !here.any(|at| instance::serving(at.view)) {
+        group.unknown += 1;
+    }
+    let object = Object::Slot { slot: claim.slot.clone() };
+    let why = "it is held, so it is left alone";
+    report.say(Kind::Waiting, object, why, &format!("tiedown unhold {}", claim.slot));
 }
 
 /// The slot's host, if it can be believed. A slot of a lost host may be wanted elsewhere.

@@ -91,7 +91,7 @@ pub(super) fn runs<'a>(
 }
 
 /// Whether the slot tried the release and failed last.
-pub(super) fn failed(claim: &Claim, release: &Release) -> bool {
+pub(crate) fn failed(claim: &Claim, release: &Release) -> bool {
     claim.failed.as_ref().is_some_and(|failed| failed.release == *release)
 }
 

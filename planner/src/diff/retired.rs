@@ -23,6 +23,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// How far the clock of a host may be from ours for the age of its volumes to be believed.
+const CLOCKS_AGREE: Millis = Millis::from_secs(300);
+
 /// A slot to be created.
 pub(crate) struct Wanted<'a> {
     /// The slot.
@@ -109,18 +112,31 @@ pub(super) fn want<'a>(
             }
         }
     }
+    let pinned = match pinned(&volumes) {
+        Ok(pinned) => pinned,
+        Err((kind, why, hint)) => {
+            diff.pending.insert(slot.app.clone());
+            report.say(kind, Object::Slot { slot }, why, &hint);
+            return;
+        }
+    };
+    let gives_up = gives_up.cloned();
+    group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+}
+
+/// Why not, and the way out.
+pub(crate) type No = (Kind, String, String);
+
+/// The one host where the retired volumes of a slot are, if it takes any back.
+pub(super) fn pinned<'a>(volumes: &[WantedVolume<'a>]) -> Result<Option<&'a HostName>, No> {
     let hosts: BTreeSet<&HostName> =
         volumes.iter().filter_map(|volume| volume.back.map(|at| at.host)).collect();
     if hosts.len() > 1 {
         let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
         let why = format!("its retired volumes are on several hosts: {}", names.join(", "));
-        diff.pending.insert(slot.app.clone());
-        report.say(Kind::Blocked, Object::Slot { slot }, why, "choose with `adopt` or `fresh`");
-        return;
+        return Err((Kind::Blocked, why, "choose with `adopt` or `fresh`".into()));
     }
-    let pinned = hosts.first().copied();
-    let gives_up = gives_up.cloned();
-    group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
+    Ok(hosts.first().copied())
 }
 
 /// A slot that is not created now, though it was there before: the record stays as it is, so that
@@ -133,10 +149,8 @@ pub(super) fn postpone(scope: &Scope<'_, '_>, slot: &SlotId, diff: &mut Diff<'_>
     }
 }
 
-type No = (Kind, String, String);
-
 /// The volume that a new slot gets for a mount.
-fn choose<'a>(
+pub(super) fn choose<'a>(
     scope: &Scope<'a, '_>,
     slot: &SlotId,
     mount: &'a Mount,
@@ -171,12 +185,15 @@ fn choose<'a>(
     Ok(WantedVolume { mount, back: Some(*newest), incarnation: newest.view.spec.incarnation })
 }
 
-/// Whether the slot was taken off by a smaller count and comes back by a larger one.
+/// Whether the slot was taken off by a smaller count and comes back by a larger one. An app that was
+/// removed in between is recorded as asking for nothing, not for a smaller count.
 fn returns(scope: &Scope<'_, '_>, slot: &SlotId) -> bool {
     let Scale::Listed(now) = &scope.group.scale else { return false };
     let now = now.get(&slot.region).copied().unwrap_or(0);
     let recorded = scope.memory.recorded(&slot.group).and_then(|shape| shape.scale.as_ref());
-    recorded.is_some_and(|scale| scale.get(&slot.region).copied().unwrap_or(0) < now)
+    let Some(recorded) = recorded else { return false };
+    let before = recorded.get(&slot.region).copied().unwrap_or(0);
+    before < now
 }
 
 fn returning(ground: &Ground<'_>, mount: &Mount, at: At<'_, VolumeView>) -> No {
@@ -273,9 +290,24 @@ pub(super) fn diff<'a>(
             Fate::Due { why, .. } if wanted || !inputs.permits.has(Permit::Destroy) => {
                 report.say(Kind::Note, object(), why, "destroy it with --allow-destroy");
             }
+            Fate::Due { why, .. } if let Some(apart) = clocks_apart(ground, at.host) => {
+                let why = format!(
+                    "{why}, but the clock of {} is {apart} from ours, so its age is not known",
+                    at.host
+                );
+                report.say(Kind::Refused, object(), why, "set both clocks right");
+            }
             Fate::Due { since, .. } => diff.doomed.push(Doomed { at: *at, since }),
         }
     }
+}
+
+/// How far the host's clock is from ours, if that is too far to destroy by it.
+fn clocks_apart(ground: &Ground<'_>, host: &HostName) -> Option<Millis> {
+    let reading = ground.trusted.get(host)?.reading;
+    let (theirs, ours) = (reading.at, reading.asked_at);
+    let apart = theirs.since(ours).max(ours.since(theirs));
+    (apart > CLOCKS_AGREE).then_some(apart)
 }
 
 /// Whether the app still has the group, while the slot has no claim: the slot may come back for

@@ -72,7 +72,7 @@ codes! {
     BadValue "bad-value" Error CannotRead "A value is one of those that its key allows.";
     UnknownSection "unknown-section" Warning Silent "Every section and top-level key is one that is read.";
     UnknownKey "unknown-key" Warning Silent "Every key of a section is one that is read.";
-    UnknownTiedownKey "unknown-tiedown-key" Error Silent "Every key of [tiedown] is one that is read.";
+    UnknownTiedownKey "unknown-tiedown-key" Error Silent "Every key of `[tiedown]` is one that is read.";
     RetiredKey "retired-key" Warning Silent "Keys that flyctl no longer reads are taken out.";
     KeyCase "key-case" Warning Silent "Keys are written in lower case; flyctl reads others only in part.";
     IgnoredSection "ignored-section" Warning Silent "A section is written so that flyctl does not drop it.";
@@ -119,7 +119,7 @@ codes! {
     SecretInEnv "secret-in-env" Warning Warns "Secrets are not written into [env].";
     BadFile "bad-file" Error Silent "A file has an absolute guest_path, and a local_path inside of the repository.";
     FileWithoutSource "file-without-source" Warning Silent "A file has a local_path, a secret_name or a raw_value.";
-    BadSetting "bad-setting" Error Silent "A setting of [tiedown] has a value that it allows.";
+    BadSetting "bad-setting" Error Silent "A setting of `[tiedown]` has a value that it allows.";
     UnknownScaleGroup "unknown-scale-group" Error Silent "[tiedown.scale] names process groups that exist.";
     UnknownSource "unknown-source" Error Silent "[tiedown.volumes] names volumes that are mounted.";
     UnknownRegion "unknown-region" Error Silent "A region is one that the fleet has hosts in.";

@@ -4,6 +4,9 @@
 mod changes;
 mod report;
 mod rollouts;
+mod why;
+
+pub use why::why;
 
 use super::{Paint, Tone};
 use crate::plan::Plan;

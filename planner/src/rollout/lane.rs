@@ -80,8 +80,9 @@ pub(super) fn deploy(
     let host = kept.claim.host.clone();
     let mut steps = Vec::new();
     for volume in kept.volumes.iter().filter(|volume| volume.mount.is_some()) {
-        if let Some(first) = volume_step(crew, kept, volume, changes) {
-            steps.push(first);
+        let first = volume_steps(crew, kept, volume, changes);
+        if !first.is_empty() {
+            steps.extend(first);
             let claimed = ClaimedVolume {
                 id: volume.id.clone(),
                 incarnation: volume.incarnation,
@@ -112,7 +113,7 @@ pub(super) fn deploy(
     let berth = Berth { slot: &slot, role: Role::Main, host: &host, address: kept.claim.address };
     let caps: Vec<(VolumeId, Size)> =
         mounted.iter().map(|volume| (volume.id.clone(), volume.size())).collect();
-    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps));
+    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps, None));
     let gate = if gated { crew.gate(berth) } else { Gate::Open };
     let sizes: Vec<_> = mounted.iter().map(|v| (v.source.clone(), v.size())).collect();
     let claims_before = vec![ClaimAct::Write(kept.claim.clone())];
@@ -148,14 +149,14 @@ fn grow(crew: &Crew<'_, '_>, kept: &Kept<'_>, changes: &mut Vec<Change>) -> Vec<
     steps
 }
 
-/// The step that makes a volume of an existing slot, or takes it back.
-fn volume_step(
+/// The steps that make a volume of an existing slot, or take it back.
+fn volume_steps(
     crew: &Crew<'_, '_>,
     kept: &Kept<'_>,
     volume: &VolumeDiff<'_>,
     changes: &mut Vec<Change>,
-) -> Option<Step> {
-    let mount = volume.mount?;
+) -> Vec<Step> {
+    let Some(mount) = volume.mount else { return Vec::new() };
     let host = &kept.claim.host;
     match &volume.need {
         VolumeNeed::Make { size, begun } => {
@@ -169,10 +170,10 @@ fn volume_step(
             };
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
-            Some(make(crew, kept.host, spec, room))
+            vec![make(crew, kept.host, spec, room)]
         }
-        VolumeNeed::TakeBack { since } => {
-            let view = volume.view?;
+        VolumeNeed::TakeBack { since, to } => {
+            let Some(view) = volume.view else { return Vec::new() };
             let marks = Marks {
                 slot: kept.claim.slot.clone(),
                 source: volume.source.clone(),
@@ -180,13 +181,20 @@ fn volume_step(
             };
             let why = "it is the slot's own and had been retired";
             changes.push(wording::taken_back(host, &marks, view, why.into()));
-            Some(step::take_back_volume(host, view, *since, marks))
+            let mut steps = vec![step::take_back_volume(host, view, *since, marks)];
+            let has = view.spec.size;
+            if has < *to {
+                let over = crew.inputs.policy.overcommit_thousandths;
+                changes.push(wording::grown(&kept.claim, volume, has, *to));
+                steps.push(step::grow_volume(host, &volume.id, has, *to, over));
+            }
+            steps
         }
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
-        | VolumeNeed::Lost => None,
+        | VolumeNeed::Lost => Vec::new(),
     }
 }
 
@@ -244,7 +252,7 @@ pub(super) fn create(
     }
     let slot = &wanted.slot;
     let berth = Berth { slot, role: Role::Main, host: name, address: placed.address };
-    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps));
+    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps, Some(host.spec)));
     let claims_before = vec![ClaimAct::Write(claim.clone())];
     for (claimed, (_, size)) in claim.volumes.values_mut().zip(&caps) {
         claimed.size = *size;
@@ -296,7 +304,12 @@ fn claim_volume(
         Marks { slot: wanted.slot.clone(), source: mount.source.clone(), keeping: mount.keeping };
     let age = crate::diff::age(ground, at).unwrap_or_default();
     let has = at.view.spec.size;
-    let why = alloc::format!("it is the slot's own, {has}, retired {age} ago");
+    let was = &at.view.spec.slot;
+    let whose = match *was == wanted.slot {
+        true => "it is the slot's own".into(),
+        false => alloc::format!("it was of {was} and is adopted"),
+    };
+    let why = alloc::format!("{whose}, {has}, retired {age} ago");
     let id = at.view.spec.id.clone();
     changes.push(wording::taken_back(name, &marks, at.view, why));
     steps.push(step::take_back_volume(name, at.view, since, marks));

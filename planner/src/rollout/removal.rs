@@ -3,6 +3,7 @@
 
 use super::{step, wording};
 use crate::diff::{Doomed, Gone, Stray};
+use crate::model::instance::Role;
 use crate::model::object::Object;
 use crate::plan::change::Change;
 use crate::plan::{ClaimAct, Gate, Lane};
@@ -23,6 +24,11 @@ pub(super) fn remove(gone: &Gone<'_>, changes: &mut Vec<Change>) -> Lane {
         claims_after.push(ClaimAct::Loss { app: claim.slot.app.clone() });
     }
     lane(Object::Slot { slot: claim.slot.clone() }, steps, claims_after)
+}
+
+/// Whether it is a second set of a slot that has its own elsewhere, not an extra instance.
+pub(super) fn is_copy(stray: &Stray<'_>) -> bool {
+    !stray.volumes.is_empty() || stray.instances.iter().any(|at| at.view.role == Role::Main)
 }
 
 /// Stops and retires what is in nobody's place.

@@ -28,6 +28,9 @@ pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
         };
         Ok(Choice { strategy, why: why.into(), max_unavailable, slots })
     };
+    if !group.kept.iter().any(super::is_redeploy) {
+        return choice(Strategy::Rolling, "no new release is brought out");
+    }
     match (deploy.strategy, mounted) {
         (Some(strategy @ (Strategy::Canary | Strategy::Bluegreen)), true) => Err(Refusal {
             kind: Kind::Refused,

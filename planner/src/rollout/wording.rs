@@ -175,7 +175,11 @@ pub(super) fn marked(
         verb: Verb::Update,
         host: claim.host.clone(),
         fields: fields.into_iter().flatten().collect(),
-        reasons: sentence("its marks say something else than the manifest"),
+        reasons: sentence(if view.spec.slot == marks.slot && view.spec.source == marks.source {
+            "its marks say something else than the manifest"
+        } else {
+            "its name has changed; the volume and its data stay"
+        }),
     }
 }
 
@@ -260,6 +264,9 @@ pub(super) fn destroyed(doomed: &Doomed<'_>) -> Change {
     let view = doomed.at.view;
     let why = match view.state {
         VolumeState::Erasing => "its destruction was begun before",
+        VolumeState::Retired { .. } if view.spec.keeping.on_remove == OnRemove::Retain => {
+            "its retention has passed, and a person destroys it by name"
+        }
         VolumeState::Making | VolumeState::Attached | VolumeState::Retired { .. } => {
             "on_remove is destroy, its retention has passed, and it is allowed"
         }

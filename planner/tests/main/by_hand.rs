@@ -58,6 +58,7 @@ impl Owned {
         };
         let reading = Reading {
             at: NOW,
+            asked_at: NOW,
             machine: machine(),
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
@@ -305,8 +306,10 @@ pub(crate) fn plan(rollouts: Vec<Rollout>) -> Plan {
         fleet: fleet(),
         commit: None,
         changes: Vec::new(),
+        remembered: BTreeMap::new(),
         corrections: Vec::new(),
         rollouts,
+        first_records: Vec::new(),
         records: Vec::new(),
         completes_catalog: true,
     }

@@ -39,7 +39,7 @@ impl Case {
 
     fn purge() -> Self {
         let mut world = Owned::new().after(&deploy()).after(&scale_down());
-        world.reading().at = Timestamp(NOW.0 + 8 * 86_400);
+        (world.reading().at, world.reading().asked_at) = (days_later(8), days_later(8));
         world.permits = Permits::NONE.grant(Permit::Destroy);
         Self { world, plan: purge() }
     }
@@ -206,11 +206,19 @@ fn a_volume_is_retired_after_its_instance_was_stopped() {
     });
 }
 
+fn days_later(days: u64) -> Timestamp {
+    Timestamp(NOW.0 + days * 86_400)
+}
+
 #[test]
 fn data_goes_only_when_all_say_so() {
+    // A clock that jumped, the host's or ours.
+    Case::purge().breaks(Rule::Destroy, |case| case.world.reading().at.0 += 301);
+    Case::purge().breaks(Rule::Destroy, |case| case.world.reading().asked_at.0 += 301);
     Case::purge().breaks(Rule::Destroy, |case| case.world.permits = Permits::NONE);
     Case::purge().breaks(Rule::Destroy, |case| {
-        case.world.reading().at = Timestamp(NOW.0 + 6 * 86_400);
+        let reading = case.world.reading();
+        (reading.at, reading.asked_at) = (days_later(6), days_later(6));
     });
     Case::purge().breaks(Rule::Destroy, |case| {
         let view = case.world.reading().volumes.get_mut(&volume(2).id).unwrap();
@@ -238,6 +246,20 @@ fn data_goes_only_when_all_say_so() {
         case.world.permits = Permits::NONE.grant(Permit::Destroy);
         case.plan.rollouts[0].waves[0].lanes.push(lane(2, vec![destroy(2, NOW)]));
     });
+}
+
+#[test]
+fn no_more_is_lost_in_a_day_than_may_be() {
+    Case::scale_down().breaks(Rule::MaxLoss, |case| {
+        case.world.policy.max_loss.count = 0;
+    });
+    Case::scale_down().breaks(Rule::MaxLoss, |case| {
+        let recent = ("web".parse().unwrap(), Timestamp(NOW.0 - 86_399));
+        case.world.claims.losses = vec![recent; 3];
+    });
+    let mut earlier = Case::scale_down();
+    earlier.world.claims.losses = vec![("web".parse().unwrap(), Timestamp(NOW.0 - 86_400)); 3];
+    assert_eq!(earlier.broken(), []);
 }
 
 #[test]

@@ -9,7 +9,10 @@ use crate::fleet::Fleet;
 use deed::{Commit, History, How};
 use oracle::Before;
 use planner::Planned;
+use planner::document::SavedPlan;
+use planner::remainder::{Remainder, remainder};
 use planner::report::Kind;
+use planner::simulate::simulate;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +84,7 @@ fn live(history: &History, done: &mut Done) {
     // At last everything answers, nobody is in the way, and what failed is tried again.
     for host in fleet.config.hosts.values_mut() {
         host.unread = None;
+        host.clock = 0;
         host.state = "active".to_string();
     }
     for claim in fleet.claims.slots.values_mut() {
@@ -98,15 +102,25 @@ fn count(planned: &Planned, done: &mut Done) {
     }
 }
 
+/// What is left of a saved plan, of which nobody but the plan itself has changed anything.
+fn left_of(saved: &SavedPlan, fleet: &Fleet) -> Remainder {
+    let (observed, claims) = (fleet.observed(), &fleet.claims);
+    let left = remainder(&saved.plan, &saved.claims, &observed, claims, fleet.now);
+    assert_eq!((&left.stale, &left.skipped), (&Vec::new(), &Vec::new()), "{:#?}", saved.plan);
+    left
+}
+
 /// Plans and applies once; if that went through, again until nothing is left to do.
 fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
     fleet.config.permits.clone_from(&commit.permits);
     let mut may_go_on = true;
-    for _ in 0..PASSES {
+    for number in 0..PASSES {
         let planned = fleet.plan();
         assert!(planned == fleet.plan(), "the same world, another plan");
         fleet.checked(&planned.plan);
-        fleet.follow_steps(&planned.plan);
+        if number == 0 {
+            fleet.follow_steps(&planned.plan);
+        }
         count(&planned, done);
         if planned.plan.is_empty() && planned.plan.changes.is_empty() {
             // What is only remembered anew is remembered for good.
@@ -124,6 +138,11 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
             planned.plan.changes, planned.report
         );
         let before = Before::of(fleet);
+        let (observed, claims) = (fleet.observed(), fleet.claims.clone());
+        let saved = SavedPlan::new(planned.plan.clone(), planned.report.clone(), &claims);
+        let left = left_of(&saved, fleet);
+        let all = (planned.plan.steps().count(), &planned.plan.changes);
+        assert_eq!((left.plan.steps().count(), &left.plan.changes), all, "nothing has happened");
         match commit.how {
             How::Whole => fleet.apply(&planned.plan, &BTreeSet::new()),
             How::Cut(share) => {
@@ -137,6 +156,22 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
             }
         }
         before.keeps(fleet);
+        match commit.how {
+            How::Whole => {
+                let left = left_of(&saved, fleet);
+                assert!(left.plan.is_empty(), "all was done: {:#?}", left.plan.rollouts);
+            }
+            How::Cut(_) => {
+                let left = left_of(&saved, fleet);
+                fleet.checked(&left.plan);
+                let (whole, remembered) = simulate(&observed, &claims, &saved.plan, fleet.now);
+                let mut again = fleet.clone();
+                again.apply(&left.plan, &BTreeSet::new());
+                assert_eq!(again.observed(), whole, "cut short and applied again");
+                assert_eq!(again.claims.slots, remembered.slots, "cut short and applied again");
+            }
+            How::Failing(_) => {}
+        }
         match commit.how {
             How::Whole => {}
             How::Cut(_) | How::Failing(_) => return,

@@ -1,6 +1,6 @@
 //! `tiedown config`: what a manifest means to flyctl.
 
-use super::error::{Usage, tell_mistakes};
+use super::error::{Usage, text_of};
 use super::exit::Ending;
 use super::global::Global;
 use super::output::Output;
@@ -42,7 +42,9 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
     let Some(manifest) = &manifest.read.manifest else {
         return Err(PrepareError::Mistakes(Box::new(mistakes)).into());
     };
-    tell_mistakes(&mistakes, output);
+    if !mistakes.problems.is_empty() {
+        output.say(text_of(&mistakes).trim_end_matches('\n'));
+    }
     output.json(&manifest.config_json())?;
     Ok(Ending::default())
 }

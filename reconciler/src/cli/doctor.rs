@@ -51,26 +51,9 @@ impl Finding {
 pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let abilities = Abilities::probe()?;
     let mut findings = machine(&abilities);
-    let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let settings = load(&snapshot, &abilities.machine())?;
-    findings.push(state_dir(&settings));
-    let records = Records::look(&settings);
-    match &records {
-        Ok(records) => {
-            let found = if records.id.is_some() { "opens" } else { "made by the first apply" };
-            findings.push(Finding::new(Weight::Ok, "catalog", found, ""));
-            let trees = Arc::new(KnownTrees::new(&repository));
-            let hosts = Hosts::open(&settings, &abilities, records, &(trees as _))?;
-            for (name, host) in hosts.all() {
-                findings.push(self::host(name.as_str(), &host.observe().await));
-            }
-        }
-        Err(error) => {
-            let hint = "`state_dir` of tiedown.toml says where it is";
-            let finding = Finding::new(Weight::Missing, "catalog", executor::chain(error), hint);
-            findings.push(finding);
-        }
+    if let Err(error) = fleet(global, &abilities, &mut findings).await {
+        let hint = super::error::hint(&error).unwrap_or_default();
+        findings.push(Finding::new(Weight::Missing, "fleet", format!("{error:#}"), &hint));
     }
     match output.format {
         Format::Json => output.json(&findings)?,
@@ -82,6 +65,35 @@ pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Re
         incomplete: has(Weight::Unread),
         ..Ending::default()
     })
+}
+
+/// What only the fleet's own description can tell.
+async fn fleet(
+    global: &Global,
+    abilities: &Abilities,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    let repository = global.repository()?;
+    let snapshot = global.snapshot(&repository)?;
+    let settings = load(&snapshot, &abilities.machine())?;
+    findings.push(state_dir(&settings));
+    let records = match Records::look(&settings) {
+        Ok(records) => records,
+        Err(error) => {
+            let hint = "`state_dir` of tiedown.toml says where it is";
+            let finding = Finding::new(Weight::Missing, "catalog", executor::chain(&error), hint);
+            findings.push(finding);
+            return Ok(());
+        }
+    };
+    let found = if records.id.is_some() { "opens" } else { "made by the first apply" };
+    findings.push(Finding::new(Weight::Ok, "catalog", found, ""));
+    let trees = Arc::new(KnownTrees::new(&repository));
+    let hosts = Hosts::open(&settings, abilities, &records, &(trees as _))?;
+    for (name, host) in hosts.all() {
+        findings.push(self::host(name.as_str(), &host.observe().await));
+    }
+    Ok(())
 }
 
 fn text(findings: &[Finding]) -> String {

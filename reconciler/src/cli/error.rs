@@ -40,6 +40,14 @@ pub(super) struct Refused {
     pub(super) hint: String,
 }
 
+/// A saved plan that the world has left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("the world moved since the plan was made, so nothing was done: {found}")]
+pub(super) struct Stale {
+    /// What does not fit any more.
+    pub(super) found: String,
+}
+
 /// What an error comes down to.
 #[derive(Default)]
 struct Found<'a> {
@@ -59,7 +67,8 @@ pub(super) fn tell(error: &anyhow::Error, output: Output) -> Ending {
         output.say(&problem.render(true));
     }
     if let Some(mistakes) = found.mistakes {
-        tell_mistakes(mistakes, output);
+        output.say(text_of(mistakes).trim_end_matches('\n'));
+        output.say("");
     }
     let message = format!("{error:#}");
     output.error(&message);
@@ -82,14 +91,18 @@ pub(super) fn tell(error: &anyhow::Error, output: Output) -> Ending {
     found.ending
 }
 
-/// Tells mistakes of manifests, in the order of their files.
-pub(super) fn tell_mistakes(mistakes: &Mistakes, output: Output) {
-    for (problem, text) in &mistakes.problems {
-        output.say(&problem.render(text, Look::Styled));
-    }
-    for clash in &mistakes.clashes {
-        output.say(&clash.render(true));
-    }
+/// The way out of an error, if there is a general one.
+pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
+    find(error).hint
+}
+
+/// Mistakes of manifests with their source lines, in the order of their files, an empty line
+/// after each.
+pub(super) fn text_of(mistakes: &Mistakes) -> String {
+    let problems = mistakes.problems.iter();
+    let problems = problems.map(|(problem, text)| problem.render(text, Look::Styled));
+    let clashes = mistakes.clashes.iter().map(|clash| clash.render(true));
+    problems.chain(clashes).map(|text| text + "\n").collect()
 }
 
 /// Mistakes as JSON.
@@ -132,6 +145,9 @@ fn find(error: &anyhow::Error) -> Found<'_> {
         } else if let Some(error) = cause.downcast_ref::<Refused>() {
             found.hint = Some(error.hint.clone());
             found.ending = Ending { refused: true, ..Ending::default() };
+        } else if cause.is::<Stale>() {
+            found.hint = Some("plan again".to_owned());
+            found.ending = Ending { stale: true, ..Ending::default() };
         } else if let Some(error) = cause.downcast_ref::<SettingsError>() {
             of_settings(error, &mut found);
         } else if let Some(error) = cause.downcast_ref::<RepositoryError>() {

@@ -107,13 +107,20 @@ fn free_bytes(path: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
 }
 
+/// Shared cpus that a processor is taken for: a slot's cpu is a share of one, not all of it.
+const CPUS_PER_PROCESSOR: u64 = 8;
+
 /// Half of the disk and three quarters of the memory, shared by one host a region.
 fn settings(fleet: &FleetName, regions: &BTreeSet<Region>, machine: &Machine, free: u64) -> String {
     let count = regions.len().max(1) as u64;
     let capacity = (free / 2 / count / 1_000_000_000).max(1);
     let memory = (machine.memory.whole_mib() / 4 * 3 / count).max(256);
-    let cpus = (u64::from(machine.cpus) / count).max(1);
-    let mut text = format!("# Hosts of this fleet, all on this machine.\nfleet = \"{fleet}\"\n");
+    let cpus = (u64::from(machine.cpus) * CPUS_PER_PROCESSOR / count).max(1);
+    let mut text = format!(
+        "# Hosts of this fleet, all on this machine. `memory` and `cpus` are what slots can\n\
+         # reserve; a slot's cpu is a share of a processor, so here are {CPUS_PER_PROCESSOR} for each.\n\
+         fleet = \"{fleet}\"\n"
+    );
     for region in regions {
         let _ = write!(
             text,
@@ -146,7 +153,7 @@ mod tests {
         let text = settings(&fleet, &regions, &machine, 100_000_000_000);
         let read = crate::settings::meant::read("tiedown.toml", &text, &machine).unwrap();
         let host = read.hosts.values().next().unwrap();
-        assert_eq!((read.hosts.len(), host.spec.cpus), (2, 2));
+        assert_eq!((read.hosts.len(), host.spec.cpus), (2, 16));
         assert_eq!(host.spec.memory, Size::from_mib(3072));
         assert_eq!(host.spec.pool_size, Some(Size::from_gb(25)));
     }

@@ -1,17 +1,19 @@
 //! `tiedown plan`: what would change and why, and what would not and why not.
 
+use super::error::Refused;
 use super::exit::Ending;
 use super::global::{Apps, Global};
 use super::output::{Format, Output};
 use super::paint::Ansi;
 use crate::fleet::{Abilities, Records};
 use crate::pass::{Ask, Looked};
+use crate::settings::Settings;
 use anyhow::Context;
-use planner::document::SavedPlan;
+use planner::document::{ObservedDocument, SavedPlan};
 use planner::model::permit::{Permit, Permits};
 use planner::render::{json, text};
 use planner::report::{Kind, Report};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show what would change and why, and what would not and why not. Changes nothing.
 #[derive(Debug, clap::Args)]
@@ -30,6 +32,9 @@ pub(super) struct Args {
     /// Write the plan as JSON to a file too.
     #[arg(long, value_name = "FILE")]
     json_into: Option<PathBuf>,
+    /// Plan from a document of `tiedown observe` instead of looking.
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    observed: Option<PathBuf>,
     #[command(flatten)]
     apps: Apps,
     #[command(flatten)]
@@ -63,6 +68,15 @@ impl Allowed {
     }
 }
 
+/// What `volumes destroy` is allowed to do with the one volume that it names, if a person allowed
+/// it by a flag or is going to be asked.
+pub(super) fn of_volume(allowed: bool) -> Permits {
+    match allowed {
+        true => Permits::NONE.grant(Permit::Destroy).grant(Permit::Retained),
+        false => Permits::NONE,
+    }
+}
+
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
     let snapshot = global.snapshot(&repository)?;
@@ -77,11 +91,17 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         selection: &args.apps.selection(),
         permits: args.allowed.permits(),
     };
-    ask.guard_records()?;
-    let looked = ask.look().await?;
-    ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+    let looked = match &args.observed {
+        Some(path) => ask.look_at(read_observed(path, &settings)?)?,
+        None => {
+            ask.guard_records()?;
+            let looked = ask.look().await?;
+            ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+            looked
+        }
+    };
     if let Some(path) = &args.out {
-        let saved = SavedPlan { plan: looked.plan.clone(), report: looked.report.clone() };
+        let saved = SavedPlan::new(looked.plan.clone(), looked.report.clone(), &looked.claims);
         write(path, &saved.to_json())?;
     }
     if let Some(path) = &args.json_into {
@@ -97,7 +117,19 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     Ok(Ending { changes, ..of_report(&looked.report) })
 }
 
-fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+fn read_observed(path: &Path, settings: &Settings) -> anyhow::Result<ObservedDocument> {
+    let what = || format!("cannot use the observations {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(what)?;
+    let document = ObservedDocument::from_json(&text).with_context(what)?;
+    if document.fleet != settings.fleet {
+        let message = format!("the observations are of the fleet {}", document.fleet);
+        let hint = format!("observe {} itself", settings.fleet);
+        return Err(Refused { message, hint }.into());
+    }
+    Ok(document)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -108,10 +140,10 @@ pub(super) fn is_idle(looked: &Looked) -> bool {
 
 /// Shows warnings beside, and the plan unless JSON was asked for.
 pub(super) fn show(looked: &Looked, output: Output) -> anyhow::Result<()> {
-    for (problem, source) in &looked.prepared.warnings {
+    for (problem, source) in &looked.told.warnings {
         output.say(&problem.render(source, planner::manifest::problem::Look::Styled));
     }
-    for note in &looked.prepared.notes {
+    for note in &looked.told.notes {
         output.warn(note);
     }
     match output.format {

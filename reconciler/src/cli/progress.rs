@@ -82,7 +82,7 @@ fn line(event: &Event) -> Option<String> {
 fn moving(event: &Event) -> Option<String> {
     match event {
         Event::StepBegan { step, object } => Some(format!("{} for {object}", step.0)),
-        Event::GateWaits { object, seen } => Some(format!("{object}: {seen}")),
+        Event::GateWaits { object, seen } => Some(format!("{object}: waiting for {seen}")),
         Event::RolloutBegan { .. }
         | Event::WaveBegan { .. }
         | Event::StepDone { .. }

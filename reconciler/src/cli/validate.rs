@@ -2,7 +2,7 @@
 
 mod sarif;
 
-use super::error::{count, json_of, plural, tell_mistakes};
+use super::error::{count, json_of, plural, text_of};
 use super::exit::Ending;
 use super::global::{Asked, Global};
 use super::output::Output;
@@ -63,8 +63,8 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
             output.json(&document)?;
         }
         Asked::Text => {
-            settings.iter().for_each(|problem| output.say(&problem.render(true)));
-            tell_mistakes(&mistakes, output);
+            let told = settings.iter().map(|problem| problem.render(true) + "\n");
+            let told = told.collect::<String>() + &text_of(&mistakes);
             let mut summary = match manifests {
                 1 => format!("1 manifest: {}", count(&mistakes)),
                 n => format!("{n} manifests: {}", count(&mistakes)),
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
             if !settings.is_empty() {
                 summary += &format!("; {FILE}: {}", plural(settings.len(), "error"));
             }
-            output.result(&format!("{summary}.\n"))?;
+            output.result(&format!("{told}{summary}.\n"))?;
         }
     }
     Ok(Ending { errored, ..Ending::default() })

@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use super::section::{At, Reader};
 use super::written::{self, WrittenHost};
-use super::{HostSettings, Machine, Settings, StorageSettings};
+use super::{HostSettings, Machine, ProcessNetwork, RuntimeDriver, Settings, StorageSettings};
 use planner::model::host::HostSpec;
 use planner::model::name::{FleetName, HostName};
 use planner::model::network::Subnet;
@@ -57,7 +57,7 @@ fn hosts(
     let mut hosts = BTreeMap::new();
     for (index, host) in written.iter().enumerate() {
         let subnet = host.subnet.clone().or_else(|| {
-            let subnet = default_subnet(index, machine)?;
+            let subnet = default_subnet(index, shares_ports(host.runtime, machine))?;
             Some(At { value: subnet, span: host.name.span.clone() })
         });
         let Some(subnet) = subnet else {
@@ -93,10 +93,17 @@ fn hosts(
     hosts
 }
 
+const fn shares_ports(runtime: RuntimeDriver, machine: &Machine) -> bool {
+    match runtime {
+        RuntimeDriver::Process { network: ProcessNetwork::Own } => machine.shares_ports,
+        RuntimeDriver::Process { network: ProcessNetwork::Host } => true,
+    }
+}
+
 /// Loopback addresses where instances share the machine's ports: they need no privilege.
-fn default_subnet(index: usize, machine: &Machine) -> Option<Subnet> {
+fn default_subnet(index: usize, shares_ports: bool) -> Option<Subnet> {
     let number = u8::try_from(index + 1).ok().filter(|number| *number < 255)?;
-    let first = if machine.shares_ports { 127 } else { 10 };
+    let first = if shares_ports { 127 } else { 10 };
     Subnet::new(Ipv4Addr::new(first, 77, number, 0), 24)
 }
 

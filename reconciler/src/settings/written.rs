@@ -2,7 +2,7 @@
 //! that this machine would have to say.
 
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, RuntimeDriver};
+use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
@@ -202,8 +202,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let storage = section.table(reader, "storage", "`storage`");
     let storage = storage.map(|storage| read_storage(reader, &storage));
     let runtime = section.has("runtime");
-    let runtime =
-        if runtime { read_runtime(reader, section) } else { Some(RuntimeDriver::Process) };
+    let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
     let name = name?;
     let (path, capacity) = storage??;
     let own = At { value: name.value.as_str().to_owned(), span: name.span.clone() };
@@ -252,16 +251,24 @@ fn read_storage(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Storag
     }
 }
 
+const PROCESS: RuntimeDriver = RuntimeDriver::Process { network: ProcessNetwork::Own };
+const NETWORKS: [(&str, ProcessNetwork); 2] =
+    [("own", ProcessNetwork::Own), ("host", ProcessNetwork::Host)];
+
 fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDriver> {
     let section = host.table(reader, "runtime", "`runtime`")?;
-    section.allow(reader, &["driver"]);
+    section.allow(reader, &["driver", "network"]);
     if !section.has("driver") {
         section.missing(reader, "driver", "driver = \"process\"");
     }
     let drivers = [("process", Driver::Built), ("docker", Driver::Planned)];
     let driver = section.word(reader, "driver", &drivers)?;
     match driver.value {
-        Driver::Built => Some(RuntimeDriver::Process),
+        Driver::Built => {
+            let network = section.word(reader, "network", &NETWORKS);
+            let network = network.map_or(ProcessNetwork::Own, |at| at.value);
+            Some(RuntimeDriver::Process { network })
+        }
         Driver::Planned => {
             let message = "the runtime driver docker is not built yet";
             reader.wrong(driver.span, message, "use driver = \"process\"");

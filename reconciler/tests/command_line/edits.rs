@@ -1,6 +1,6 @@
 //! `tiedown edit` on real work trees: what it writes, shows, commits and refuses.
 
-use crate::repo::Repo;
+use super::repo::Repo;
 use serde_json::Value;
 use std::fs;
 

@@ -1,10 +1,10 @@
 //! The help of every command, word for word. `UPDATE_EXPECT=1` writes what it says now.
 
-use crate::repo::Repo;
+use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 31] = [
     "",
     "init",
     "doctor",
@@ -17,10 +17,20 @@ const COMMANDS: [&str; 21] = [
     "plan",
     "apply",
     "observe",
+    "simulate",
+    "why",
     "drift",
     "status",
     "history",
     "logs",
+    "volumes",
+    "volumes list",
+    "volumes show",
+    "volumes destroy",
+    "volumes adopt",
+    "hold",
+    "unhold",
+    "restart",
     "down",
     "resume",
     "schema",

@@ -1,8 +1,8 @@
 //! Layouts of real repositories with several manifests: each is made anew as a bare repository, and
 //! every manifest in it is found, and is good or refused with a reason and its place.
 
-use crate::manifests::corpus;
-use crate::repo::Repo;
+use super::manifests::corpus;
+use super::repo::Repo;
 use git2::{FileMode, Signature, build::TreeUpdateBuilder};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,8 @@
 //! `tiedown schema` against manifests: what flyctl accepts is by the schema, and every key that is
 //! not known is flagged.
 
-use crate::manifests::corpus;
-use crate::repo::Repo;
+use super::manifests::corpus;
+use super::repo::Repo;
 use jsonschema::Validator;
 use planner::manifest::code::Code;
 use planner::manifest::{Read, read};

@@ -1,7 +1,7 @@
 //! Bad input: each gives one clear message with its place and the way out, its exit code, and
 //! nothing is touched.
 
-use crate::repo::{APP, Repo, Said};
+use super::repo::{APP, Repo, Said};
 use executor::storage::local::{LocalKind, LocalStorage};
 use executor::storage::{PoolMarks, Storage};
 use planner::model::id::{MachineId, PoolId};

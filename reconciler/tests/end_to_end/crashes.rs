@@ -1,7 +1,7 @@
 //! `kill -9` at any moment: of tiedown while it applies, of supervisors and what is under them.
 //! The next apply ends in the same place, with nothing lost, leaked or doubled.
 
-use crate::fleet::{Fleet, eventually, kill_9};
+use super::fleet::{Fleet, eventually, kill_9};
 use std::time::Duration;
 
 /// A small deterministic generator: the seed is printed, and a failure can be run again.

@@ -1,6 +1,6 @@
 //! What goes wrong by itself or by hand: releases that fail, processes that die, hands that help.
 
-use crate::fleet::{Fleet, eventually, kill_9, store_manifest};
+use super::fleet::{Fleet, eventually, kill_9, store_manifest};
 
 #[test]
 fn a_failing_release_stops_its_rollout_and_is_not_tried_again_by_itself() {

@@ -1,6 +1,6 @@
 //! What users do: deploy, look, scale, redeploy, and find their data where they left it.
 
-use crate::fleet::{Fleet, eventually, store_manifest};
+use super::fleet::{Fleet, eventually, store_manifest};
 
 /// An id that no account of a test machine has.
 const ORDINARY_USER: u32 = 61_234;
@@ -154,4 +154,19 @@ fn logs_and_history_tell_what_was_said_and_done() {
     eventually("the log", || {
         fleet.run(&["logs", "store/app/ewr/1"]).out.contains("said by the program")
     });
+}
+
+#[test]
+fn instances_can_have_the_network_of_their_machine() {
+    let fleet = Fleet::new(87);
+    let hosts = fleet.settings(&[("ewr-1", "ewr"), ("ewr-2", "ewr")]);
+    let hosts = hosts.replace("\"process\" }", "\"process\", network = \"host\" }");
+    fleet.write("tiedown.toml", &hosts.replace("\"10.87.", "\"127.87."));
+    fleet.store("one", "{ ewr = 2 }");
+    fleet.commit("one");
+    let said = fleet.apply();
+    assert!(said.out.contains("FLY_PRIVATE_IP"), "the plan names who could meet: {said}");
+    fleet.post_everywhere("kept");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
 }

@@ -54,7 +54,16 @@ pub(super) fn act(
 ) -> Result<(), BoxError> {
     for act in acts {
         match act {
-            ClaimAct::Write(claim) => write(connection, claim)?,
+            ClaimAct::Write(claim) => {
+                let known = claimed(connection, &claim.slot)?;
+                let held = known.map_or(claim.held, |known| known.held);
+                write(connection, &Claim { held, ..claim.clone() })?;
+            }
+            ClaimAct::Hold { slot, held } => {
+                let claim = claimed(connection, slot)?
+                    .ok_or_else(|| format!("{slot} is not claimed, so it cannot be held"))?;
+                write(connection, &Claim { held: *held, ..claim })?;
+            }
             ClaimAct::Remove { slot } => {
                 let sql = "DELETE FROM claim WHERE slot = ?1";
                 connection.execute(sql, [slot.to_string()])?;

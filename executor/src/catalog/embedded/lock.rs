@@ -53,6 +53,12 @@ pub(super) fn take(
     Ok(Box::new(Held { _own: own, _fleet: fleet }))
 }
 
+/// Whoever has the lock now, found without taking it.
+pub(super) fn holder(state: &StateDir, what: &LockName) -> Option<Holder> {
+    let path = state.lock(what);
+    flock::locker(&path).map(|_| read(&path))
+}
+
 /// Whoever has an app's lock, and so shares the fleet's.
 fn sharer(state: &StateDir) -> Option<Holder> {
     let entries = std::fs::read_dir(state.locks()).ok()?.flatten();

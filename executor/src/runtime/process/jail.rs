@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use self::root::{Kind, Root};
-use super::launch::{Bind, BindSource, DATA, GuestFile, Launch};
+use super::launch::{Bind, BindSource, GuestFile, Launch};
 use super::refusal::{cannot, cannot_at};
 use super::{Refusal, kernel, mounts};
+use crate::names::DATA;
 
 /// Where the tree is seen.
 const APP: &str = "/app";

@@ -62,13 +62,10 @@ pub enum BindSource {
     /// A directory, bound as it is.
     Directory(PathBuf),
     /// An image of an ext4 file system, mounted in the instance's mount namespace only. Its
-    /// directory [`DATA`] is bound, so that a file system that failed to mount can never be
+    /// directory [`DATA`](crate::names::DATA) is bound, so that a file system that failed to mount can never be
     /// mistaken for an empty volume.
     Image(PathBuf),
 }
-
-/// The directory at the root of a volume's file system that holds its data.
-pub const DATA: &str = "data";
 
 /// A file written before the program starts. Its content may be secret.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The runtime port on supervised processes: one directory an instance, under the host's.
 
 use super::record::Place;
-use super::{Bind, BindSource, Capabilities, Error, GuestFile, Launch, Limits, Network, Refusal};
+use super::{Bind, BindSource, Error, GuestFile, Launch, Limits, Network, Refusal};
 use super::{Restart, State};
 use crate::ensure::Ensured;
 use crate::names;
@@ -40,21 +40,23 @@ pub struct ProcessRuntime {
     pub host: HostName,
     /// Addresses of its instances.
     pub subnet: Subnet,
-    /// What this machine allows.
-    pub capabilities: Capabilities,
+    /// Whether this machine lets instances run at all.
+    pub runs_instances: bool,
+    /// Whether instances have the machine's network and not each its own.
+    pub shares_ports: bool,
 }
 
 #[async_trait]
 impl Runtime for ProcessRuntime {
     fn runs(&self) -> BTreeSet<ArtifactKind> {
-        match self.capabilities.instances {
+        match self.runs_instances {
             true => BTreeSet::from([ArtifactKind::Tree]),
             false => BTreeSet::new(),
         }
     }
 
     fn shares_ports(&self) -> bool {
-        !self.capabilities.network_namespaces
+        self.shares_ports
     }
 
     async fn instances(&self) -> Result<BTreeMap<InstanceId, InstanceView>, RuntimeError> {

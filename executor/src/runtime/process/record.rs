@@ -1,15 +1,16 @@
 //! What is written down about an instance, in its directory: the launch, the state, the
 //! identities of its processes. Tells living from dead by identity, never by what was written last.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Launch, Refusal};
+use crate::{durable, machine};
 
 /// One process on this boot of this machine. Process ids are used again; id, start time and boot
 /// together are not (proc_pid_stat(5), field 22).
@@ -56,7 +57,7 @@ fn stat(pid: u32) -> Option<(char, u64)> {
 }
 
 fn boot() -> Option<String> {
-    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+    Some(machine::boot_id().ok()?.as_str().to_owned())
 }
 
 /// What an instance is doing.
@@ -240,16 +241,9 @@ impl Place {
         }
     }
 
-    /// Whole or not at all, also across a power cut.
+    /// Writes one of the instance's files, whole or not at all, also across a power cut.
     pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let draft = self.0.join(format!("{name}.new"));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&draft, self.0.join(name))?;
-        File::open(&self.0)?.sync_data()
+        durable::replace(&self.0.join(name), bytes)
     }
 }
 

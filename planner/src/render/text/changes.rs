@@ -30,6 +30,13 @@ pub(super) fn losses(page: &mut Page<'_>, plan: &Plan) {
     told(page, &losses, &BTreeSet::new());
 }
 
+/// Changes one after another, with their reasons.
+pub(super) fn listed(page: &mut Page<'_>, changes: &[Change]) {
+    for change in changes {
+        one(page, &[change], &BTreeSet::new());
+    }
+}
+
 /// All other changes, app by app; hosts come first.
 pub(super) fn rest(page: &mut Page<'_>, plan: &Plan) {
     let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
@@ -99,7 +106,7 @@ fn shared(change: &Change) -> impl Iterator<Item = &Field> {
     change
         .fields
         .iter()
-        .filter(move |field| !(own && field.name == ADDRESS) && !is_said(change, field))
+        .filter(move |field| !(is_said(change, field) || own && field.name == ADDRESS))
 }
 
 /// Whether the verb says it.
@@ -175,7 +182,7 @@ fn fields(page: &mut Page<'_>, change: &Change, together: bool) {
     let short = |field: &&Field| {
         field.before.is_none() && field.after.as_ref().is_some_and(|value| value.len() < 40)
     };
-    if change.verb == Verb::Create && fields.iter().all(|field| short(field)) {
+    if change.verb == Verb::Create && fields.iter().all(short) {
         let told: Vec<String> = fields
             .iter()
             .filter_map(|f| Some(format!("{} {}", f.name, shown(f, f.after.as_ref())?)))

@@ -6,6 +6,9 @@ use crate::report::{Drift, Kind, Line, Report};
 use alloc::format;
 use alloc::vec::Vec;
 
+/// Objects that are named at most where many have one reason; the JSON names all.
+const NAMED: usize = 6;
+
 /// What a guard forbids, with what would change that.
 pub(super) fn refused(page: &mut Page<'_>, report: &Report) {
     section(page, report, Kind::Refused, "Refused");
@@ -43,8 +46,12 @@ fn section(page: &mut Page<'_>, report: &Report, kind: Kind, title: &str) {
 
 fn lines_alike(page: &mut Page<'_>, alike: &[&Line], wanting: bool) {
     let Some(first) = alike.first() else { return };
-    let objects: Vec<_> = alike.iter().map(|line| format!("{}", line.object)).collect();
+    let shown = if alike.len() > NAMED { NAMED - 1 } else { alike.len() };
+    let objects: Vec<_> = alike[..shown].iter().map(|l| format!("{}", l.object)).collect();
     let mut objects = objects.join(", ");
+    if shown < alike.len() {
+        objects += &format!(" and {} more", alike.len() - shown);
+    }
     if wanting {
         objects = page.paint.paint(Tone::Wanting, &objects);
     }

@@ -261,3 +261,21 @@ fn a_returning_slot_whose_host_is_closed_waits_for_it() {
     world.spec("ewr-2").state = planner::model::host::HostState::Active;
     assert_eq!(changes(&world.apply()).len(), 2);
 }
+
+#[test]
+fn an_app_that_was_removed_does_not_return_by_a_larger_count() {
+    for before in [0, 2] {
+        let mut world = deployed(2);
+        world.app("other", &[("ewr", 1)]);
+        world.scale("web", &[("ewr", before)]);
+        world.apply();
+        let mut app = world.remove("web");
+        world.apply();
+        app.groups.values_mut().next().unwrap().scale = super::world::listed(&[("ewr", 3)]);
+        world.desired.apps.insert(app.name.clone(), app);
+        let planned = world.plan();
+        let refused = report(&planned).iter().filter(|line| line.starts_with("refused")).count();
+        assert_eq!(refused, 2, "{:?}", report(&planned));
+        assert_eq!(planned.plan.summary().add, 2, "slot 3 never was");
+    }
+}

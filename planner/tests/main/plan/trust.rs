@@ -258,3 +258,31 @@ fn addresses_and_ports_that_may_surprise_are_named() {
         report(&planned)
     );
 }
+
+#[test]
+fn a_host_that_returns_while_a_new_release_comes_out_costs_no_budget() {
+    let mut world = World::new(2);
+    world.mounted("web", &[("ewr", 6)]);
+    world.policy.max_loss.count = 9;
+    world.apply();
+    let host: planner::model::name::HostName = "ewr-2".parse().unwrap();
+    let gone = world.observed[&host].clone();
+    world.unread("ewr-2");
+    world.spec("ewr-2").state = HostState::Lost;
+    world.permit(Permit::Empty);
+    world.apply();
+    world.permits = planner::model::permit::Permits::NONE;
+    world.observed.insert(host, gone);
+    world.spec("ewr-2").state = HostState::Active;
+    world.change("web", "2");
+    let mut limited = world.clone();
+    limited.policy.max_loss.count = 1;
+    let planned = limited.plan();
+    assert!(report(&planned)[0].starts_with("refused app web: the app would lose 3 volumes"));
+    let stopped = changes(&planned).iter().filter(|c| c.starts_with("remove instance")).count();
+    assert_eq!(stopped, 3, "copies are stopped all the same");
+    let planned = world.apply();
+    let web = planned.plan.rollouts.iter().find(|r| r.id.0 == "web/app").unwrap();
+    assert_eq!(web.after[0].0, "web/app/remove");
+    assert_eq!(world.reading("ewr-2").instances.len(), 0);
+}

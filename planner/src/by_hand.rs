@@ -1,0 +1,146 @@
+//! Plans for what a person asks for beside the manifests: holds, restarts, retired volumes
+//! destroyed or given to a slot. They go through the same stages and the same guards as all
+//! plans, and do nothing but what was asked.
+
+mod hold;
+mod restart;
+mod volume;
+
+use crate::diff::Diff;
+use crate::model::artifact::Artifacts;
+use crate::model::claim::Claims;
+use crate::model::desired::Desired;
+use crate::model::id::VolumeId;
+use crate::model::name::AppName;
+use crate::model::observed::Observed;
+use crate::model::permit::Permits;
+use crate::model::policy::Policy;
+use crate::model::slot::SlotId;
+use crate::recover::{Ground, recover};
+use crate::report::Report;
+use crate::rollout::{Rolled, roll_out};
+use crate::{Inputs, Planned, order, placement, safety};
+
+/// What a person asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// A slot is left alone by every pass, until it is no longer held.
+    Hold {
+        /// Which.
+        slot: SlotId,
+    },
+    /// A slot is no longer held.
+    Unhold {
+        /// Which.
+        slot: SlotId,
+    },
+    /// The instance of a slot is stopped and started, with the release that it runs.
+    RestartSlot {
+        /// Which.
+        slot: SlotId,
+    },
+    /// The instances of all slots of an app are, no more at once than may be down.
+    RestartApp {
+        /// Which.
+        app: AppName,
+    },
+    /// A retired volume and its data go.
+    Destroy {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// A retired volume becomes the own of a slot that is wanted and has none.
+    Adopt {
+        /// Which.
+        volume: VolumeId,
+        /// Whose it becomes.
+        slot: SlotId,
+    },
+}
+
+impl Request {
+    /// Whether what manifests ask for matters to it.
+    #[must_use]
+    pub const fn needs_manifests(&self) -> bool {
+        match self {
+            Self::Hold { .. } | Self::Unhold { .. } | Self::Destroy { .. } => false,
+            Self::RestartSlot { .. } | Self::RestartApp { .. } | Self::Adopt { .. } => true,
+        }
+    }
+}
+
+/// Decides how the request is done, or says why it is not. What is asked for and so already makes
+/// an empty plan.
+#[must_use]
+pub fn plan(
+    request: &Request,
+    desired: &Desired,
+    artifacts: &Artifacts,
+    observed: &Observed,
+    claims: &Claims,
+    policy: &Policy,
+    permits: &Permits,
+) -> Planned {
+    let inputs = Inputs { desired, artifacts, observed, claims, policy, permits: *permits };
+    // What is said of the fleet as a whole; only what bears on the request is passed on.
+    let mut heard = Report::default();
+    let ground = recover(&inputs, &mut heard);
+    let mut report = Report::default();
+    let (diff, rolled) = match request {
+        Request::Hold { slot } => (Diff::default(), hold::hold(&ground, slot, true, &mut report)),
+        Request::Unhold { slot } => {
+            (Diff::default(), hold::hold(&ground, slot, false, &mut report))
+        }
+        Request::RestartSlot { slot } => {
+            let asked = restart::Asked::Slot(slot);
+            let diff = restart::restart(&inputs, &ground, &asked, &mut heard, &mut report);
+            carry_on(&inputs, &ground, diff, &mut report)
+        }
+        Request::RestartApp { app } => {
+            let asked = restart::Asked::App(app);
+            let diff = restart::restart(&inputs, &ground, &asked, &mut heard, &mut report);
+            carry_on(&inputs, &ground, diff, &mut report)
+        }
+        Request::Destroy { volume } => {
+            let diff = volume::destroy(&inputs, &ground, volume, &mut report);
+            carry_on(&inputs, &ground, diff, &mut report)
+        }
+        Request::Adopt { volume, slot } => {
+            let diff = volume::adopt(&inputs, &ground, volume, slot, &mut report);
+            carry_on(&inputs, &ground, diff, &mut report)
+        }
+    };
+    finish(&inputs, ground, &diff, rolled, report)
+}
+
+/// The stages after the comparison, as for every plan.
+fn carry_on<'a>(
+    inputs: &Inputs<'a>,
+    ground: &Ground<'a>,
+    mut diff: Diff<'a>,
+    report: &mut Report,
+) -> (Diff<'a>, Rolled) {
+    safety::guard(inputs, ground, &mut diff, report);
+    let ledger = placement::place(inputs, ground, &mut diff, report);
+    let rolled = roll_out(inputs, ground, &mut diff, ledger, report);
+    (diff, rolled)
+}
+
+/// Puts the plan together. It records no app as applied, and what it does not do it corrects
+/// nothing for.
+fn finish(
+    inputs: &Inputs<'_>,
+    ground: Ground<'_>,
+    diff: &Diff<'_>,
+    rolled: Rolled,
+    report: Report,
+) -> Planned {
+    let mut planned = order::finish(inputs, ground, diff, rolled, report);
+    planned.plan.records.clear();
+    planned.report.lines.retain(|line| line.kind.is_wanting());
+    if planned.plan.is_empty() {
+        planned.plan.corrections.clear();
+        planned.plan.completes_catalog = false;
+    }
+    planned
+}

@@ -1,0 +1,145 @@
+//! A retired volume that a person gives to a slot: the slot is wanted, has no claim, and gets the
+//! volume in place of an empty one.
+
+use super::GroupDiff;
+use super::group::Scope;
+use super::instance;
+use super::retired::{self, No, Wanted, WantedVolume};
+use super::scale::{self, Numbers};
+use crate::Inputs;
+use crate::model::desired::{Group, Mount};
+use crate::model::observed::VolumeView;
+use crate::model::permit::Permit;
+use crate::model::slot::SlotId;
+use crate::model::volume::VolumeState;
+use crate::recover::{At, Ground};
+use crate::report::{Kind, Report};
+use crate::safety::lineage::{Memory, Refusal};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The slot's group with the slot as the only one that is to be created, on the volume.
+///
+/// # Errors
+/// Why not, and the way out.
+pub(crate) fn adopt<'a>(
+    inputs: &Inputs<'a>,
+    ground: &Ground<'a>,
+    at: At<'a, VolumeView>,
+    slot: &SlotId,
+    report: &mut Report,
+) -> Result<GroupDiff<'a>, No> {
+    let refused = |why: String, hint: String| Err((Kind::Refused, why, hint));
+    let desired = inputs.desired;
+    let Some((app, group)) = desired
+        .apps
+        .get(&slot.app)
+        .and_then(|app| app.groups.get(&slot.group).map(|group| (app, group)))
+    else {
+        return refused("no manifest has its group".into(), "write the manifest first".into());
+    };
+    let memory = Memory::of(inputs, &ground.renames, &app.name);
+    if let Some(Refusal { why, hint }) = memory.older() {
+        return refused(why, hint);
+    }
+    let mount = mount_for(group, at.view)?;
+    wanted(ground, group, slot, mount, at)?;
+    if !ground.may_place {
+        let why = "the catalog is new and not every host was read";
+        return Err((Kind::Unknown, why.into(), "make every host readable".into()));
+    }
+    let runs = instance::artifact(inputs, app, report)
+        .and_then(|artifact| instance::runs(app, group, artifact, report));
+    let Some(runs) = runs else {
+        let why = "the slot could not be started";
+        return Err((Kind::Blocked, why.into(), "see `tiedown plan`".into()));
+    };
+    let mut claims = ground.claims.values();
+    let of_group = |other: &SlotId| other.app == slot.app && other.group == slot.group;
+    let failed = claims.any(|claim| {
+        of_group(&claim.slot)
+            && claim.applied.as_ref() != Some(&runs.release)
+            && instance::failed(claim, &runs.release)
+    });
+    if failed && !inputs.permits.has(Permit::Retry) {
+        let why = format!("release {} failed in its group", runs.release);
+        return Err((Kind::Waiting, why, "`tiedown apply --retry` tries it again".into()));
+    }
+    let scope = Scope { inputs, ground, app, group, memory: &memory };
+    let mut volumes = Vec::new();
+    for other in group.mounts.values() {
+        volumes.push(match other.source == mount.source {
+            true => {
+                WantedVolume { mount: other, back: Some(at), incarnation: at.view.spec.incarnation }
+            }
+            false => retired::choose(&scope, slot, other, false)?,
+        });
+    }
+    let pinned = retired::pinned(&volumes)?;
+    let wanted = Wanted { slot: slot.clone(), volumes, pinned, gives_up: None, placed: None };
+    Ok(GroupDiff {
+        app,
+        group,
+        runs: Some(runs),
+        kept: Vec::new(),
+        wanted: vec![wanted],
+        strays: Vec::new(),
+        unknown: 0,
+    })
+}
+
+/// The mount that the volume is for: the one of its name, or the group's only one.
+fn mount_for<'a>(group: &'a Group, view: &VolumeView) -> Result<&'a Mount, No> {
+    let source = &view.spec.source;
+    let only = || group.mounts.values().next().filter(|_| group.mounts.len() == 1);
+    group.mounts.get(source).or_else(only).ok_or_else(|| {
+        let why = format!("its group has no mount {source}");
+        let hint = "say which with `adopt` in [tiedown.volumes.SOURCE] of its manifest";
+        (Kind::Refused, why, hint.into())
+    })
+}
+
+/// Whether the slot is one that the manifest asks for and that has nothing of its own yet, where
+/// the volume is.
+fn wanted(
+    ground: &Ground<'_>,
+    group: &Group,
+    slot: &SlotId,
+    mount: &Mount,
+    at: At<'_, VolumeView>,
+) -> Result<(), No> {
+    let id = &at.view.spec.id;
+    let refused = |why: String, hint: String| Err((Kind::Refused, why, hint));
+    match at.view.state {
+        VolumeState::Retired { .. } => {}
+        VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => {
+            let why = format!("it is {}", at.view.state.as_str());
+            return refused(why, "only retired volumes can be adopted".to_string());
+        }
+    }
+    let line = format!("[tiedown.volumes.{}] adopt = \"{id}\"", mount.source);
+    if ground.claims.contains_key(slot) || ground.disputed.contains(slot) {
+        let why = "the slot has its own already".to_string();
+        let hint = format!("ask for one slot more in [tiedown.scale], with {line}");
+        return refused(why, hint);
+    }
+    let claims = ground.claims.keys();
+    let mut there = Numbers::new();
+    for other in claims.filter(|other| other.app == slot.app && other.group == slot.group) {
+        there.entry(other.region.clone()).or_default().insert(other.number.get());
+    }
+    let numbers = scale::numbers(&group.scale, &there);
+    if !numbers.get(&slot.region).is_some_and(|numbers| numbers.contains(&slot.number.get())) {
+        let why = "no manifest asks for the slot".to_string();
+        let hint = format!("ask for it in [tiedown.scale], with {line}");
+        return refused(why, hint);
+    }
+    let region = ground.trusted.get(at.host).map(|host| &host.spec.region);
+    if region != Some(&slot.region) {
+        let why = format!("it is on {}, which is not in {}", at.host, slot.region);
+        return refused(why, "volumes cannot move yet".to_string());
+    }
+    Ok(())
+}

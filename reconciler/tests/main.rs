@@ -1,0 +1,11 @@
+//! The real binary: what it says, how it ends, and what becomes of real fleets. And the
+//! repository's own rules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, and says what it skipped"
+)]
+
+mod command_line;
+mod end_to_end;
+mod tidy;
