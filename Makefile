@@ -23,6 +23,8 @@ doc:
 bless:
 	UPDATE_EXPECT=1 cargo test --workspace --locked
 
-# Times whole commands on large fleets in a release build; see docs/benchmarks.md.
+# Figures of docs/benchmarks.md, in release builds: reading manifests, and whole commands on large
+# fleets. Fails where a target is missed.
 bench:
+	cargo bench --locked -p planner --bench manifest
 	cargo bench --locked -p reconciler --bench fleets

@@ -2,6 +2,7 @@
 
 mod edits;
 mod help;
+mod layouts;
 mod manifests;
 mod reading;
 mod repo;

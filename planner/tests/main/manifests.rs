@@ -2,6 +2,7 @@
 //! that nobody would write.
 
 mod corpus;
+mod documented;
 mod edges;
 mod edits;
 mod golden;

@@ -183,6 +183,7 @@ fn observed<'a>(
         };
         HostView::Read(Reading {
             at: NOW,
+            asked_at: NOW,
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,

@@ -183,10 +183,12 @@ fn strict_makes_errors_of_warnings() {
     let repo = Repo::new();
     repo.write("a.toml", "app = \"a\"\n[env]\n[deploy]\nstrategi = \"rolling\"\n");
     let said = repo.run_untouched(&["validate", "a.toml"]);
-    assert_eq!((said.code, said.out.as_str()), (0, "1 manifest: 0 errors, 1 warning.\n"), "{said}");
-    assert!(said.err.contains("did you mean `strategy`?"), "{said}");
+    assert_eq!(said.code, 0, "{said}");
+    assert!(said.out.ends_with("1 manifest: 0 errors, 1 warning.\n"), "{said}");
+    assert!(said.out.contains("did you mean `strategy`?"), "{said}");
     let said = repo.run_untouched(&["validate", "--strict", "a.toml"]);
-    assert_eq!((said.code, said.out.as_str()), (1, "1 manifest: 1 error, 0 warnings.\n"), "{said}");
+    assert_eq!(said.code, 1, "{said}");
+    assert!(said.out.ends_with("1 manifest: 1 error, 0 warnings.\n"), "{said}");
 }
 
 #[test]
@@ -195,13 +197,11 @@ fn manifests_are_looked_at_where_tiedown_toml_is_missing_or_wrong() {
     repo.write("a/fly.toml", "app = \"a\"\n");
     repo.write("b/fly.staging.toml", "app = \"a\"\n[vmm]\n");
     let said = repo.run_untouched(&["validate", "--worktree"]);
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (1, "2 manifests: 2 errors, 1 warning.\n"),
-        "{said}"
-    );
+    assert_eq!(said.code, 1, "{said}");
+    assert!(said.out.ends_with("2 manifests: 2 errors, 1 warning.\n"), "{said}");
     for part in ["there is no tiedown.toml", "a/fly.toml:1:7", "b/fly.staging.toml:1:7", "[vmm]"] {
-        assert!(said.err.contains(part), "{part:?} is not in {said}");
+        let all = format!("{}{}", said.out, said.err);
+        assert!(all.contains(part), "{part:?} is not in {said}");
     }
     repo.write("tiedown.toml", "fleet = \"f\"\nhots = 1\n");
     let said = repo.run_untouched(&["validate", "--worktree"]);
