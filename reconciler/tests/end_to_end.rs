@@ -9,4 +9,5 @@ mod failures;
 mod hands;
 mod mistakes;
 mod saved;
+mod simulated;
 mod stories;
