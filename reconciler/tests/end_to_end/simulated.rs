@@ -236,7 +236,9 @@ fn what_the_simulator_says_is_what_the_hosts_show() {
             "run {applied}\n{}\n{said}",
             told.out
         );
-        assert_eq!(said.code == 6, !failing.is_empty(), "run {applied}: {said}");
+        // What was refused weighs more than what failed.
+        let codes: &[i32] = if failing.is_empty() { &[0, 4, 8] } else { &[4, 6] };
+        assert!(codes.contains(&said.code), "run {applied}: {said}");
         applied += 1;
     }
     eprintln!("{applied} plans of {tried} were applied and compared");
