@@ -8,6 +8,7 @@ mod endings;
 mod failures;
 mod hands;
 mod mistakes;
+mod privileges;
 mod saved;
 mod simulated;
 mod stories;

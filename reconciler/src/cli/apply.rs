@@ -63,6 +63,9 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     };
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
+    if let Some((message, hint)) = abilities.missing(&settings) {
+        return Err(Usage::new(message, hint).into());
+    }
     let looking = Records::look(&settings)?;
     let selection = args.apps.selection();
     let mut ask = Ask {
