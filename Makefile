@@ -1,5 +1,5 @@
 # Every target is what CI runs and what people run; there is nothing that only CI can do.
-.PHONY: test prepare fmt lint unit doc bless bench
+.PHONY: test prepare fmt lint unit doc torture bless bench
 
 test: prepare fmt lint unit doc
 
@@ -18,6 +18,13 @@ unit:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The same tests, longer: random histories by the ten thousand, and a hundred random plans that are
+# really applied and compared with what the simulator says. Takes about half an hour.
+torture:
+	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
+	TIEDOWN_RUNS=100 TIEDOWN_ROUNDS=40 cargo test -p reconciler --locked --test main -- \
+		simulated crashes --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:

@@ -84,6 +84,9 @@ async fn begin(
     };
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
+    if let Some((message, hint)) = abilities.missing(&settings) {
+        return Err(Usage::new(message, hint).into());
+    }
     let looking = Records::look(&settings)?;
     let selection = args.apps.selection();
     let mut ask = Ask {
