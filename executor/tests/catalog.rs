@@ -32,6 +32,7 @@ fn claim(number: u32, lives: u32) -> Claim {
         id: VolumeId::parse(&format!("vol_{number:012x}{lives:04x}")).unwrap(),
         incarnation: Incarnation(lives),
         size: Size::from_gb(1),
+        keeping: None,
     };
     Claim {
         slot: format!("web/app/ewr/{number}").parse().unwrap(),
@@ -41,6 +42,7 @@ fn claim(number: u32, lives: u32) -> Claim {
         address: std::net::Ipv4Addr::new(10, 77, 1, 2),
         applied: Some(release('a')),
         failed: None,
+        supervision: None,
         held: false,
     }
 }

@@ -2,10 +2,12 @@
 //! exists.
 
 use super::id::{Incarnation, PoolId, VolumeId};
+use super::instance::Supervision;
 use super::name::{AppName, GroupName, HostName, Region, SourceName};
 use super::release::{CommitId, Release};
 use super::size::Size;
 use super::slot::SlotId;
+use super::volume::Keeping;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::net::Ipv4Addr;
@@ -21,6 +23,9 @@ pub struct ClaimedVolume {
     /// The size last applied; zero while it has not been made yet, so that a volume that was
     /// never there is told from one that is lost.
     pub size: Size,
+    /// How it was marked to be kept last; `None`: not known.
+    #[serde(default)]
+    pub keeping: Option<Keeping>,
 }
 
 /// A release that did not come up; not tried again until it changes.
@@ -47,6 +52,9 @@ pub struct Claim {
     pub address: Ipv4Addr,
     /// The release last brought up in full; `None` before the first.
     pub applied: Option<Release>,
+    /// How its instance was set to be kept running last; `None`: not known.
+    #[serde(default)]
+    pub supervision: Option<Supervision>,
     /// The release that failed last.
     pub failed: Option<FailedRelease>,
     /// Left alone while a person repairs it.

@@ -90,7 +90,12 @@ fn correct(
 
 fn claimed(view: &VolumeView) -> ClaimedVolume {
     let spec = &view.spec;
-    ClaimedVolume { id: spec.id.clone(), incarnation: spec.incarnation, size: spec.size }
+    ClaimedVolume {
+        id: spec.id.clone(),
+        incarnation: spec.incarnation,
+        size: spec.size,
+        keeping: None,
+    }
 }
 
 fn from_marks(
@@ -131,6 +136,7 @@ fn from_marks(
         volumes,
         address,
         applied: applied.map(|main| main.release.clone()),
+        supervision: None,
         failed: None,
         held: false,
     }
