@@ -7,6 +7,7 @@ pub(crate) mod drift;
 mod group;
 pub(crate) mod instance;
 pub(crate) mod note;
+pub(crate) mod restrain;
 mod retired;
 mod scale;
 pub(crate) mod volume;

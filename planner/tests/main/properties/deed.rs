@@ -1,19 +1,9 @@
 //! What can happen between two passes, and histories of that.
 
-use crate::fleet::Fleet;
-use crate::fleet::config::{
-    AppConfig, Config, Event, FullMount, GroupConfig, HostConfig, MountConfig,
-};
-use planner::model::claim::Claims;
-use planner::model::instance::Role;
-use planner::model::name::HostName;
-use planner::model::observed::Reading;
+use crate::fleet::config::{AppConfig, Config, GroupConfig, HostConfig, MountConfig};
 use planner::model::policy::Spread;
-use planner::model::slot::SlotId;
-use planner::model::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use std::collections::BTreeMap;
 
 pub(super) const HOSTS: [&str; 4] = ["ewr-1", "ewr-2", "ewr-3", "ord-1"];
 pub(super) const APPS: [&str; 2] = ["web", "shop"];
