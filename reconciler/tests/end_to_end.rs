@@ -9,3 +9,4 @@ mod failures;
 mod partial;
 mod saved;
 mod stories;
+mod tools;
