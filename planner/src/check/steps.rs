@@ -173,6 +173,7 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         Predicate::VolumeAbsent { volume }
         | Predicate::VolumeUnmade { volume }
         | Predicate::VolumeAttached { volume, .. }
+        | Predicate::VolumeTaken { volume }
         | Predicate::VolumeMarked { volume, .. }
         | Predicate::VolumeRetired { volume, .. }
         | Predicate::VolumeErasable { volume, .. }

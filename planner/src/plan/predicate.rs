@@ -50,6 +50,11 @@ pub enum Predicate {
         /// Its cap.
         size: Size,
     },
+    /// The volume is attached and formatted, whatever its cap: a later step may have grown it.
+    VolumeTaken {
+        /// Which.
+        volume: VolumeId,
+    },
     /// The volume carries these marks.
     VolumeMarked {
         /// Which.
@@ -168,6 +173,7 @@ impl Predicate {
             Self::VolumeAbsent { .. }
             | Self::VolumeUnmade { .. }
             | Self::VolumeAttached { .. }
+            | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
             | Self::VolumeErasable { .. }
@@ -198,6 +204,10 @@ impl Predicate {
                 view(volume).is_some_and(|v| {
                     v.state == VolumeState::Attached && v.formatted && v.spec.size == *size
                 }),
+            ),
+            Self::VolumeTaken { volume } => (
+                volume,
+                view(volume).is_some_and(|v| v.state == VolumeState::Attached && v.formatted),
             ),
             Self::VolumeMarked { volume, marks } => (
                 volume,
@@ -291,6 +301,7 @@ impl Predicate {
             | Self::VolumeAbsent { .. }
             | Self::VolumeUnmade { .. }
             | Self::VolumeAttached { .. }
+            | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
             | Self::VolumeErasable { .. }

@@ -99,7 +99,7 @@ pub(super) fn take_back_volume(
     let volume = &view.spec.id;
     let before = Predicate::VolumeRetired { volume: volume.clone(), since: Some(since) };
     let after = vec![
-        Predicate::VolumeAttached { volume: volume.clone(), size: view.spec.size },
+        Predicate::VolumeTaken { volume: volume.clone() },
         Predicate::VolumeMarked { volume: volume.clone(), marks: marks.clone() },
     ];
     let act = Act::TakeBackVolume { volume: volume.clone(), marks };
