@@ -7,7 +7,7 @@ use crate::fleet::config::{
 use planner::model::claim::Claims;
 use planner::model::instance::Role;
 use planner::model::name::HostName;
-use planner::model::observed::Reading;
+use planner::model::observed::{Reading, VolumeView};
 use planner::model::policy::Spread;
 use planner::model::slot::SlotId;
 use planner::model::time::Timestamp;
@@ -358,6 +358,7 @@ impl Deed {
             Self::ForgetClaim { slot } => {
                 let slot = fleet.claims.slots.keys().nth(*slot).cloned();
                 if let Some(slot) = slot {
+                    fleet.config.hosts.append(&mut fleet.unlisted);
                     fleet.claims.slots.remove(&slot);
                 }
             }
@@ -409,7 +410,12 @@ impl Deed {
                 }
             }
             Self::List { host, there: false } if fleet.config.hosts.len() > 1 => {
-                if fleet.claims.complete
+                let known = |view: &VolumeView| {
+                    let mut claims = fleet.claims.slots.values();
+                    claims.any(|c| c.volumes.values().any(|volume| volume.id == view.spec.id))
+                };
+                let machine = fleet.machines.get(&name(host));
+                if machine.is_some_and(|machine| machine.volumes.values().all(known))
                     && let Some(out) = fleet.config.hosts.remove(&name(host))
                 {
                     fleet.unlisted.insert(name(host), out);
