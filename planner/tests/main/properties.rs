@@ -10,6 +10,7 @@ use deed::{Commit, History, How};
 use oracle::Before;
 use planner::Planned;
 use planner::document::SavedPlan;
+use planner::model::observed::{HostView, Observed};
 use planner::remainder::{Remainder, remainder};
 use planner::report::Kind;
 use planner::simulate::simulate;
@@ -110,6 +111,17 @@ fn left_of(saved: &SavedPlan, fleet: &Fleet) -> Remainder {
     left
 }
 
+/// Without what the hosts' clocks say, which may be off.
+fn timeless(mut observed: Observed) -> Observed {
+    for view in observed.values_mut() {
+        match view {
+            HostView::Read(reading) => reading.at = reading.asked_at,
+            HostView::Unread { .. } => {}
+        }
+    }
+    observed
+}
+
 /// Plans and applies once; if that went through, again until nothing is left to do.
 fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
     fleet.config.permits.clone_from(&commit.permits);
@@ -167,7 +179,8 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
                 let (whole, remembered) = simulate(&observed, &claims, &saved.plan, fleet.now);
                 let mut again = fleet.clone();
                 again.apply(&left.plan, &BTreeSet::new());
-                assert_eq!(again.observed(), whole, "cut short and applied again");
+                let (again_seen, whole) = (timeless(again.observed()), timeless(whole));
+                assert_eq!(again_seen, whole, "cut short and applied again");
                 assert_eq!(again.claims.slots, remembered.slots, "cut short and applied again");
             }
             How::Failing(_) => {}
