@@ -12,6 +12,7 @@ use planner::model::observed::{HostView, InstanceState, Observed, PoolView};
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::VolumeState;
+use planner::plan::Plan;
 use planner::simulate::simulate_failing;
 use std::fmt::Write;
 use std::fs;
@@ -159,6 +160,18 @@ fn plain(observed: &Observed, claims: &Claims) -> (Observed, Claims) {
     (observed, claims)
 }
 
+/// Instances that the plan starts and that were told not to come up.
+fn failing(plan: &Plan) -> Vec<InstanceId> {
+    plan.steps()
+        .filter_map(|step| match &step.act {
+            planner::plan::step::Act::StartInstance { instance } => Some(instance),
+            _ => None,
+        })
+        .filter(|instance| instance.env.get("FAIL").is_some_and(|fails| fails == "yes"))
+        .map(|instance| instance.id.clone())
+        .collect()
+}
+
 #[test]
 fn what_the_simulator_says_is_what_the_hosts_show() {
     let runs = std::env::var("TIEDOWN_RUNS").ok().and_then(|text| text.parse().ok());
@@ -204,15 +217,7 @@ fn what_the_simulator_says_is_what_the_hosts_show() {
         }
         let said = fleet.run(&[&["apply", saved], permits].concat());
         let after = observe(&fleet, "after");
-        let failing: Vec<InstanceId> = plan
-            .steps()
-            .filter_map(|step| match &step.act {
-                planner::plan::step::Act::StartInstance { instance } => Some(instance),
-                _ => None,
-            })
-            .filter(|instance| instance.env.get("FAIL").is_some_and(|fails| fails == "yes"))
-            .map(|instance| instance.id.clone())
-            .collect();
+        let failing = failing(&plan);
         let (observed, claims) = simulate_failing(
             &before.observed,
             &before.claims,
