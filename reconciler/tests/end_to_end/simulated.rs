@@ -172,6 +172,16 @@ fn failing(plan: &Plan) -> Vec<InstanceId> {
         .collect()
 }
 
+/// What a person allows this time.
+fn permits(dice: &mut Dice) -> &'static [&'static str] {
+    match dice.below(4) {
+        0 => &["--allow-destroy"],
+        1 => &["--retry"],
+        2 => &["--allow-empty"],
+        _ => &[],
+    }
+}
+
 #[test]
 fn what_the_simulator_says_is_what_the_hosts_show() {
     let runs = std::env::var("TIEDOWN_RUNS").ok().and_then(|text| text.parse().ok());
@@ -202,12 +212,7 @@ fn what_the_simulator_says_is_what_the_hosts_show() {
             }
         }
         write(&fleet, &apps);
-        let permits: &[&str] = match dice.below(4) {
-            0 => &["--allow-destroy"],
-            1 => &["--retry"],
-            2 => &["--allow-empty"],
-            _ => &[],
-        };
+        let permits = permits(&mut dice);
         let told = fleet.run(&[&["plan", "-o", saved], permits].concat());
         let before = observe(&fleet, "before");
         let text = fs::read_to_string(saved).unwrap_or_else(|error| panic!("{error}: {told}"));
