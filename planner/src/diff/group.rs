@@ -296,6 +296,11 @@ fn refuse_dropped(
     report: &mut Report,
 ) {
     for volume in kept.volumes.iter_mut().filter(|v| v.need == VolumeNeed::Retire) {
+        if scope.ground.renames.holds_source(&kept.claim.slot, &volume.source) {
+            volume.need = VolumeNeed::Stay;
+            diff.pending.insert(scope.app.name.clone());
+            continue;
+        }
         let Err(refusal) = scope.memory.allows_mount(&scope.group.name, &volume.source) else {
             continue;
         };

@@ -22,6 +22,7 @@ pub(crate) struct Renames {
     /// Old names whose move is refused because both are there: nothing of theirs is removed.
     held_apps: BTreeSet<AppName>,
     held_groups: BTreeSet<(AppName, GroupName)>,
+    held_sources: BTreeSet<(AppName, GroupName, SourceName)>,
 }
 
 impl Renames {
@@ -46,6 +47,7 @@ impl Renames {
     fn refuse_clashes(&mut self, claims: &BTreeMap<SlotId, Claim>, report: &mut Report) {
         for (old, claim) in claims {
             let new = self.slot(old);
+            self.refuse_source_clashes(&new, claim, report);
             if new == *old || claims.get(&new).is_none_or(|there| is_copy(there, claim)) {
                 continue;
             }
@@ -58,6 +60,27 @@ impl Renames {
                 self.held_groups.insert((new.app, old.group.clone()));
             }
         }
+    }
+
+    /// The same for two volumes of one slot.
+    fn refuse_source_clashes(&mut self, slot: &SlotId, claim: &Claim, report: &mut Report) {
+        for source in claim.volumes.keys() {
+            let new = self.source(slot, source);
+            if new == *source || !claim.volumes.contains_key(&new) {
+                continue;
+            }
+            let why = format!("`moved` would make volume {source} {new}, which is there already");
+            let hint = "remove the line from `moved`, and put the mount back or remove it for good";
+            report.say(Kind::Refused, Object::App { app: slot.app.clone() }, why, hint);
+            let key = (slot.app.clone(), slot.group.clone(), source.clone());
+            self.sources.remove(&key);
+            self.held_sources.insert(key);
+        }
+    }
+
+    /// Whether the move of a volume of a slot, under its present name, is refused.
+    pub(crate) fn holds_source(&self, slot: &SlotId, old: &SourceName) -> bool {
+        self.held_sources.contains(&(slot.app.clone(), slot.group.clone(), old.clone()))
     }
 
     /// Whether the move of an app, under the name that it had, is refused.
