@@ -10,7 +10,7 @@ use crate::model::observed::{HostView, Observed, Reading};
 use crate::model::time::Timestamp;
 use crate::plan::step::Step;
 use crate::plan::{ClaimAct, Gate, Lane, Plan, Rollout, RolloutId};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -233,14 +233,28 @@ pub(crate) fn carry_out(
 /// that does not exist, or for itself, is never begun.
 #[must_use]
 pub fn in_order(rollouts: &[Rollout]) -> Vec<&Rollout> {
-    let mut left: Vec<&Rollout> = rollouts.iter().collect();
-    let mut begun: BTreeSet<&RolloutId> = BTreeSet::new();
+    let mut waiting: BTreeMap<&RolloutId, Vec<usize>> = BTreeMap::new();
+    let mut waits: Vec<usize> = Vec::new();
+    let mut ready = BTreeSet::new();
+    for (index, rollout) in rollouts.iter().enumerate() {
+        let after: BTreeSet<&RolloutId> = rollout.after.iter().collect();
+        waits.push(after.len());
+        if after.is_empty() {
+            ready.insert(index);
+        }
+        for id in after {
+            waiting.entry(id).or_default().push(index);
+        }
+    }
     let mut order = Vec::new();
-    while let Some(next) =
-        left.iter().position(|rollout| rollout.after.iter().all(|id| begun.contains(id)))
-    {
-        let rollout = left.remove(next);
-        begun.insert(&rollout.id);
+    while let Some(next) = ready.pop_first() {
+        let rollout = &rollouts[next];
+        for index in waiting.remove(&rollout.id).into_iter().flatten() {
+            waits[index] -= 1;
+            if waits[index] == 0 {
+                ready.insert(index);
+            }
+        }
         order.push(rollout);
     }
     order

@@ -13,3 +13,4 @@ mod privileges;
 mod saved;
 mod simulated;
 mod stories;
+mod tools;

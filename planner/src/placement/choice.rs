@@ -1,6 +1,9 @@
 //! Which host a new slot goes to: those that have room and are spread best first, then the least
-//! promised, then the first by name. One ordered set of candidates per group and region, so that
-//! a slot costs a look at its first candidate and not at every host.
+//! promised, then the first by name. Hosts without a slot of the group are taken from one order
+//! that all groups share, so that a slot costs a look at its first candidates and not at every
+//! host; only zones need an order of all hosts for each group.
+
+mod order;
 
 use super::{Ledger, Placed};
 use crate::Inputs;
@@ -17,6 +20,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use order::Order;
 
 /// How many hosts a refusal names; the rest are counted.
 const NAMED: usize = 6;
@@ -34,6 +38,7 @@ pub(super) fn place<'a>(
         let key = (claim.slot.app.as_str(), claim.slot.group.as_str());
         placed_on.entry(key).or_default().push(&claim.host);
     }
+    let mut order = Order::new(inputs, ground, ledger);
     let Diff { groups, pending, .. } = diff;
     for group in groups {
         let Some(runs) = group.runs.clone() else { continue };
@@ -41,7 +46,7 @@ pub(super) fn place<'a>(
         let there = placed_on.get(&key).map_or(&[][..], |hosts| hosts);
         let mut field =
             Field { inputs, ground, group: group.group, runs, regions: BTreeMap::new() };
-        group.wanted.retain_mut(|wanted| match field.place(ledger, wanted, there) {
+        group.wanted.retain_mut(|wanted| match field.place(ledger, &mut order, wanted, there) {
             Ok(placed) => {
                 wanted.placed = Some(placed);
                 true
@@ -61,9 +66,13 @@ pub(super) fn place<'a>(
 /// thousandths promised, name.
 pub(super) type Rank<'a> = (usize, usize, u64, &'a HostName);
 
-/// Candidates of one region for one group.
+/// Candidates of one region for one group: with zones all hosts, else those that have a slot of
+/// the group.
 #[derive(Default)]
 pub(super) struct Candidates<'a> {
+    /// Where the look for a host without a slot of the group goes on: those before have one, or
+    /// are too full.
+    fresh_from: Option<order::Place<'a>>,
     order: BTreeSet<Rank<'a>>,
     /// Where each host stands.
     pub(super) hosts: BTreeMap<&'a HostName, Rank<'a>>,
@@ -86,18 +95,21 @@ impl<'a> Field<'a, '_> {
     fn place(
         &mut self,
         ledger: &mut Ledger<'a>,
+        order: &mut Order<'a>,
         wanted: &Wanted<'a>,
         there: &[&HostName],
     ) -> Result<Placed, No> {
         if let Some(host) = wanted.pinned {
-            return self.place_back(ledger, wanted, host);
+            let placed = self.place_back(ledger, wanted, host);
+            order.moved(ledger, host);
+            return placed;
         }
         let region = &wanted.slot.region;
         if !self.regions.contains_key(region) {
-            let candidates = self.candidates(ledger, region, there);
+            let candidates = self.first_candidates(ledger, region, there);
             self.regions.insert(region.clone(), candidates);
         }
-        let group = self.group;
+        let (group, runs) = (self.group, &self.runs);
         let Some(candidates) = self.regions.get_mut(region) else { return Err(Default::default()) };
         if let Some(why) = &candidates.full {
             return Err((why.clone(), HINT));
@@ -113,7 +125,16 @@ impl<'a> Field<'a, '_> {
         while candidates.order.first().is_some_and(|(.., host)| !fits(host)) {
             candidates.order.pop_first();
         }
-        let Some((.., host)) = candidates.order.first().copied() else {
+        let touched = candidates.order.first().map(|(.., host)| *host);
+        let fresh = order.from(region, candidates.fresh_from).find(|(_, host)| {
+            !candidates.hosts.contains_key(host)
+                && ledger.look(host).is_some_and(|account| {
+                    unfit(account.host().spec, Some(account.host()), runs).is_none()
+                })
+                && fits(host)
+        });
+        candidates.fresh_from = fresh.or(candidates.fresh_from);
+        let Some(host) = fresh.map(|(_, host)| host).or(touched) else {
             let why = self.refusal(ledger, region);
             if let Some(candidates) = self.regions.get_mut(region) {
                 candidates.full = Some(why.clone());
@@ -123,6 +144,7 @@ impl<'a> Field<'a, '_> {
         let why = self.why(region, host);
         let placed =
             self.settle(ledger, &wanted.slot, host, storage_on(ledger, group, host), why)?;
+        order.moved(ledger, host);
         self.update(ledger, region, host);
         Ok(placed)
     }
@@ -175,12 +197,41 @@ impl<'a> Field<'a, '_> {
         Ok(Placed { host: host.clone(), pool: mounted.then_some(pool), address, why })
     }
 
-    /// Hosts of a region that can run it, ranked. `there` are the hosts of the group's slots.
+    /// All hosts of a region that can run it, ranked. `there` are the hosts of the group's slots.
     pub(super) fn candidates(
         &self,
         ledger: &Ledger<'a>,
         region: &Region,
         there: &[&HostName],
+    ) -> Candidates<'a> {
+        self.ranked(ledger, region, there, &mut self.ground.trusted.values())
+    }
+
+    /// Those of them that the order of all groups does not have in their place.
+    fn first_candidates(
+        &self,
+        ledger: &Ledger<'a>,
+        region: &Region,
+        there: &[&HostName],
+    ) -> Candidates<'a> {
+        let there_once: BTreeSet<&HostName> = there.iter().copied().collect();
+        let trusted = &self.ground.trusted;
+        match self.inputs.policy.spread {
+            Spread::Zone => self.candidates(ledger, region, there),
+            Spread::Host => {
+                let mut own = there_once.iter().filter_map(|name| trusted.get(*name));
+                self.ranked(ledger, region, there, &mut own)
+            }
+            Spread::None => Candidates::default(),
+        }
+    }
+
+    fn ranked(
+        &self,
+        ledger: &Ledger<'a>,
+        region: &Region,
+        there: &[&HostName],
+        hosts: &mut dyn Iterator<Item = &Trusted<'a>>,
     ) -> Candidates<'a> {
         let mut candidates = Candidates::default();
         let mut on: BTreeMap<&HostName, usize> = BTreeMap::new();
@@ -190,7 +241,8 @@ impl<'a> Field<'a, '_> {
                 *candidates.domains.entry(spec.failure_domain()).or_default() += 1;
             }
         }
-        for (name, host) in &self.ground.trusted {
+        for host in hosts {
+            let name = &host.spec.name;
             let fit = unfit(host.spec, Some(*host), &self.runs).is_none();
             if host.spec.region == *region && fit {
                 let count = on.get(name).copied().unwrap_or(0);
@@ -233,9 +285,11 @@ impl<'a> Field<'a, '_> {
                 .filter(|(name, _)| hosts.get(**name).is_some_and(|s| s.failure_domain() == domain))
                 .map(|(name, rank)| (*name, *rank))
                 .collect(),
-            Spread::Host | Spread::None => {
-                candidates.hosts.get(host).map(|rank| (host, *rank)).into_iter().collect()
+            Spread::Host => {
+                let none = (0, 0, 0, host);
+                alloc::vec![(host, candidates.hosts.get(host).copied().unwrap_or(none))]
             }
+            Spread::None => Vec::new(),
         };
         for (name, old) in affected {
             let Some(spec) = hosts.get(name) else { continue };
