@@ -78,8 +78,7 @@ fn tiedown(apps: usize) -> (Cost, Cost) {
     made.observe(&empty, &full);
     let plan = |document: &std::path::Path, says: &str| {
         let document = document.to_str().unwrap();
-        let cost = measured(made.command(&["plan", "--observed", document]), says);
-        cost
+        measured(made.command(&["plan", "--observed", document]), says)
     };
     let first = format!("Plan: {} to add, 0 to change, 0 to destroy.", apps * 4);
     let from_empty = plan(&empty, &first);
