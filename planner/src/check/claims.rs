@@ -9,7 +9,7 @@ use crate::model::name::{HostName, SourceName};
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
 use crate::plan::step::Act;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -100,7 +100,7 @@ fn claim_at<'a>(
         }
     };
     learn(&walk.plan.corrections);
-    for lane in walk.lanes.iter().filter(|lane| walk.begun(lane, at)) {
+    for lane in walk.writing(slot).filter(|lane| walk.begun(lane, at)) {
         learn(&lane.lane.claims_before);
         if !walk.within(lane, at) {
             learn(&lane.lane.claims_after);
@@ -123,12 +123,13 @@ pub(super) fn removals(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation
 /// Ids follow from what they name, so that a plan made again names the same objects.
 pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let fleet = &walk.plan.fleet;
+    let claimed = claimed(world);
     for (placed, volume) in walk.made() {
         let Some(pool) = world.pool(walk, &placed.step.host) else { continue };
         let (slot, source) = (&volume.slot, &volume.source);
         let derived = VolumeId::derive(fleet, slot, source, pool, volume.incarnation);
         // One that was claimed under another name, and not made before it was renamed, keeps it.
-        if derived != volume.id && !is_claimed(world, &volume.id) {
+        if derived != volume.id && !claimed.contains(&volume.id) {
             let why = format!("the id does not follow from {slot}, {source} and the pool");
             found.push(Violation::new(Rule::Ids, &placed.step.id.0, why));
         }
@@ -141,19 +142,20 @@ pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>
     }
 }
 
-/// Whether the catalog remembers the volume, under whatever slot.
-fn is_claimed(world: &World<'_>, id: &VolumeId) -> bool {
-    let mut claimed = world.claims.slots.values().flat_map(|claim| claim.volumes.values());
-    claimed.any(|volume| volume.id == *id)
+/// Volumes that the catalog remembers, under whatever slot.
+fn claimed<'a>(world: &World<'a>) -> BTreeSet<&'a VolumeId> {
+    let claims = world.claims.slots.values();
+    claims.flat_map(|claim| claim.volumes.values().map(|volume| &volume.id)).collect()
 }
 
 /// A new volume has an incarnation above every one ever given, unless it is the very volume whose
 /// making was cut short.
 pub(super) fn incarnations(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
+    let claimed = claimed(world);
     for (placed, volume) in walk.made() {
         let key = (volume.slot.clone(), volume.source.clone());
         let highest = world.claims.incarnations.get(&key).copied();
-        let again = is_claimed(world, &volume.id);
+        let again = claimed.contains(&volume.id);
         if volume.incarnation < Incarnation::FIRST
             || highest.is_some_and(|highest| highest >= volume.incarnation) && !again
         {

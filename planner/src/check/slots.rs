@@ -40,9 +40,9 @@ fn mains<'a>(
 
 /// Whether an instance that is stopped is started again later, under the same id.
 fn restarted(walk: &Walk<'_>, stop: &Placed<'_>, instance: &InstanceId) -> bool {
-    walk.started().any(|(start, spec)| {
+    walk.on_instance(instance).any(|start| {
         start.path == Path::Main
-            && spec.id == *instance
+            && matches!(start.step.act, Act::StartInstance { .. })
             && start.step.host == stop.step.host
             && walk.before(stop, start)
     })
@@ -51,17 +51,25 @@ fn restarted(walk: &Walk<'_>, stop: &Placed<'_>, instance: &InstanceId) -> bool 
 /// Slots that the plan starts a main instance of have that one only; no volume has two.
 pub(super) fn one_to_one(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let mains = mains(walk, world);
+    let mut of_slot: BTreeMap<&SlotId, usize> = BTreeMap::new();
+    let mut holders: BTreeMap<&VolumeId, usize> = BTreeMap::new();
+    for ((slot, _, _), volumes) in &mains {
+        *of_slot.entry(slot).or_default() += 1;
+        for volume in volumes {
+            *holders.entry(volume).or_default() += 1;
+        }
+    }
     for (placed, spec) in walk.started().filter(|(placed, _)| placed.path == Path::Main) {
         if spec.role != Role::Main {
             continue;
         }
-        let of_slot = mains.keys().filter(|(slot, _, _)| **slot == spec.slot).count();
+        let of_slot = of_slot.get(&spec.slot).copied().unwrap_or(0);
         if of_slot > 1 {
             let why = format!("{} would have {of_slot} main instances", spec.slot);
             found.push(Violation::new(Rule::OneToOne, &placed.step.id.0, why));
         }
         for bind in &spec.binds {
-            let holders = mains.values().filter(|volumes| volumes.contains(&bind.volume)).count();
+            let holders = holders.get(&bind.volume).copied().unwrap_or(0);
             if holders > 1 {
                 let why = format!("volume {} would have {holders} main instances", bind.volume);
                 found.push(Violation::new(Rule::OneToOne, &placed.step.id.0, why));
@@ -103,8 +111,7 @@ fn attached_for<'a>(
     let view = world.reading(&at.step.host)?.volumes.get(volume);
     let mut slot = view.filter(|v| v.state == VolumeState::Attached).map(|v| &v.spec.slot);
     let earlier = walk
-        .steps
-        .iter()
+        .on_volume(volume)
         .filter(|placed| placed.step.host == at.step.host && walk.before(placed, at));
     for placed in earlier {
         match &placed.step.act {
@@ -154,9 +161,8 @@ fn stops<'w, 'a>(
     walk: &'w Walk<'a>,
     instance: &'w InstanceId,
 ) -> impl Iterator<Item = &'w Placed<'a>> {
-    walk.steps.iter().filter(move |placed| {
-        matches!(&placed.step.act, Act::StopInstance { instance: id, .. } if id == instance)
-    })
+    let steps = walk.on_instance(instance);
+    steps.filter(|placed| matches!(placed.step.act, Act::StopInstance { .. }))
 }
 
 /// A volume is retired only after whoever holds it was stopped.

@@ -10,7 +10,7 @@ use crate::model::observed::PoolView;
 use crate::model::slot::SlotId;
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Step};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,14 +31,21 @@ pub(super) fn ids(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
 
 /// Steps are for hosts that were read, are ours, and are not given up.
 pub(super) fn hosts(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
+    let mut pools = Pools::new();
+    for claim in world.claims.slots.values() {
+        pools.entry(&claim.host).or_default().extend(&claim.pool);
+    }
     for placed in &walk.steps {
-        if let Some(why) = distrust(walk, world, placed.step) {
+        if let Some(why) = distrust(walk, world, &pools, placed.step) {
             found.push(Violation::new(Rule::Hosts, &placed.step.id.0, why));
         }
     }
 }
 
-fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
+/// Pools that claims are on, by host.
+type Pools<'a> = BTreeMap<&'a HostName, BTreeSet<&'a PoolId>>;
+
+fn distrust(walk: &Walk<'_>, world: &World<'_>, pools: &Pools<'_>, step: &Step) -> Option<String> {
     let host = &step.host;
     let Some(spec) = world.hosts.get(host) else {
         return Some(format!("{host} is no host of the fleet"));
@@ -52,8 +59,9 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
     // A name that another host has by now is that host's.
     let was = spec.was.as_ref().filter(|was| !world.hosts.contains_key(*was));
     let names = |name: &HostName| name == host || Some(name) == was;
+    let mut claimed = [Some(host), was].into_iter().flatten().filter_map(|name| pools.get(name));
     match &reading.pool {
-        PoolView::Absent if claimed_pool(world, names).is_some() => {
+        PoolView::Absent if claimed.any(|pools| !pools.is_empty()) => {
             Some(format!("the pool that claims are on is gone from {host}"))
         }
         PoolView::Absent => {
@@ -70,17 +78,10 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, step: &Step) -> Option<String> {
             Some(format!("the pool of {host} was made on another machine, {}", pool.machine))
         }
         PoolView::Present(pool) => {
-            let claims = world.claims.slots.values();
-            let mut claimed = claims.filter(|c| names(&c.host)).filter_map(|c| c.pool.as_ref());
-            let other = claimed.find(|claimed| **claimed != pool.id)?;
+            let other = claimed.flatten().copied().find(|claimed| *claimed != &pool.id)?;
             Some(format!("the pool of {host} is {}, claims are on {other}", pool.id))
         }
     }
-}
-
-fn claimed_pool<'a>(world: &World<'a>, names: impl Fn(&HostName) -> bool) -> Option<&'a PoolId> {
-    let mut claims = world.claims.slots.values().filter(|claim| names(&claim.host));
-    claims.find_map(|claim| claim.pool.as_ref())
 }
 
 fn needs_pool(act: &Act) -> bool {

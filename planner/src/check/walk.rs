@@ -1,12 +1,13 @@
 //! The steps of a plan with their places, and which of them surely come before which.
 
-use crate::model::id::{PoolId, VolumeId};
+use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::InstanceSpec;
 use crate::model::name::HostName;
 use crate::model::size::Size;
+use crate::model::slot::SlotId;
 use crate::model::volume::VolumeSpec;
 use crate::plan::step::{Act, Step};
-use crate::plan::{Lane, Plan, Rollout, RolloutId};
+use crate::plan::{ClaimAct, Lane, Plan, Rollout, RolloutId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -47,17 +48,30 @@ pub(super) struct Walk<'a> {
     pub(super) plan: &'a Plan,
     pub(super) steps: Vec<Placed<'a>>,
     pub(super) lanes: Vec<PlacedLane<'a>>,
+    /// Numbers of the steps on each volume and each instance, and of the lanes that write each
+    /// slot's claim: what is judged of one is judged without a look at all.
+    of_volume: BTreeMap<&'a VolumeId, Vec<usize>>,
+    of_instance: BTreeMap<&'a InstanceId, Vec<usize>>,
+    of_slot: BTreeMap<&'a SlotId, Vec<usize>>,
     /// For each rollout, those that must have succeeded before it begins.
     earlier: Vec<BTreeSet<usize>>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
-        let mut walk =
-            Self { plan, steps: Vec::new(), lanes: Vec::new(), earlier: earlier(&plan.rollouts) };
+        let mut walk = Self {
+            plan,
+            steps: Vec::new(),
+            lanes: Vec::new(),
+            of_volume: BTreeMap::new(),
+            of_instance: BTreeMap::new(),
+            of_slot: BTreeMap::new(),
+            earlier: earlier(&plan.rollouts),
+        };
         for (number, rollout) in plan.rollouts.iter().enumerate() {
             walk.place(number, rollout);
         }
+        walk.index();
         walk
     }
 
@@ -94,6 +108,56 @@ impl<'a> Walk<'a> {
             index,
             path: Path::RolloutFailed,
         }));
+    }
+
+    fn index(&mut self) {
+        for (number, placed) in self.steps.iter().enumerate() {
+            match &placed.step.act {
+                Act::MakeVolume { volume: VolumeSpec { id, .. } }
+                | Act::GrowVolume { volume: id, .. }
+                | Act::MarkVolume { volume: id, .. }
+                | Act::RetireVolume { volume: id, .. }
+                | Act::TakeBackVolume { volume: id, .. }
+                | Act::DestroyVolume { volume: id, .. } => {
+                    self.of_volume.entry(id).or_default().push(number);
+                }
+                Act::StartInstance { instance: InstanceSpec { id, .. } }
+                | Act::StopInstance { instance: id, .. }
+                | Act::SuperviseInstance { instance: id, .. } => {
+                    self.of_instance.entry(id).or_default().push(number);
+                }
+                Act::MakePool { .. } => {}
+            }
+        }
+        for (number, placed) in self.lanes.iter().enumerate() {
+            let acts = placed.lane.claims_before.iter().chain(&placed.lane.claims_after);
+            let slots = acts.filter_map(|act| match act {
+                ClaimAct::Write(claim) => Some(&claim.slot),
+                ClaimAct::Remove { slot } => Some(slot),
+                ClaimAct::Hold { .. } | ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => None,
+            });
+            for slot in slots.collect::<BTreeSet<_>>() {
+                self.of_slot.entry(slot).or_default().push(number);
+            }
+        }
+    }
+
+    /// Steps on a volume, in the order of the plan.
+    pub(super) fn on_volume(&self, volume: &VolumeId) -> impl Iterator<Item = &Placed<'a>> {
+        let numbers = self.of_volume.get(volume).into_iter().flatten();
+        numbers.map(|number| &self.steps[*number])
+    }
+
+    /// Steps on an instance, in the order of the plan.
+    pub(super) fn on_instance(&self, instance: &InstanceId) -> impl Iterator<Item = &Placed<'a>> {
+        let numbers = self.of_instance.get(instance).into_iter().flatten();
+        numbers.map(|number| &self.steps[*number])
+    }
+
+    /// Lanes that write a slot's claim, in the order of the plan.
+    pub(super) fn writing(&self, slot: &SlotId) -> impl Iterator<Item = &PlacedLane<'a>> {
+        let numbers = self.of_slot.get(slot).into_iter().flatten();
+        numbers.map(|number| &self.lanes[*number])
     }
 
     /// Steps that are done if all goes well.
@@ -160,7 +224,10 @@ impl<'a> Walk<'a> {
 
     /// The volume with this id that the plan makes.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
-        self.made().find(|(_, volume)| volume.id == *id)
+        self.on_volume(id).find_map(|placed| match &placed.step.act {
+            Act::MakeVolume { volume } => Some((placed, volume)),
+            _ => None,
+        })
     }
 
     /// Instances that the plan starts.

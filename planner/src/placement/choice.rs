@@ -106,7 +106,7 @@ impl<'a> Field<'a, '_> {
         }
         let region = &wanted.slot.region;
         if !self.regions.contains_key(region) {
-            let candidates = self.candidates(ledger, region, there);
+            let candidates = self.first_candidates(ledger, region, there);
             self.regions.insert(region.clone(), candidates);
         }
         let (group, runs) = (self.group, &self.runs);
@@ -197,12 +197,41 @@ impl<'a> Field<'a, '_> {
         Ok(Placed { host: host.clone(), pool: mounted.then_some(pool), address, why })
     }
 
-    /// Hosts of a region that can run it, ranked. `there` are the hosts of the group's slots.
+    /// All hosts of a region that can run it, ranked. `there` are the hosts of the group's slots.
     pub(super) fn candidates(
         &self,
         ledger: &Ledger<'a>,
         region: &Region,
         there: &[&HostName],
+    ) -> Candidates<'a> {
+        self.ranked(ledger, region, there, &mut self.ground.trusted.values())
+    }
+
+    /// Those of them that the order of all groups does not have in their place.
+    fn first_candidates(
+        &self,
+        ledger: &Ledger<'a>,
+        region: &Region,
+        there: &[&HostName],
+    ) -> Candidates<'a> {
+        let there_once: BTreeSet<&HostName> = there.iter().copied().collect();
+        let trusted = &self.ground.trusted;
+        match self.inputs.policy.spread {
+            Spread::Zone => self.candidates(ledger, region, there),
+            Spread::Host => {
+                let mut own = there_once.iter().filter_map(|name| trusted.get(*name));
+                self.ranked(ledger, region, there, &mut own)
+            }
+            Spread::None => Candidates::default(),
+        }
+    }
+
+    fn ranked(
+        &self,
+        ledger: &Ledger<'a>,
+        region: &Region,
+        there: &[&HostName],
+        hosts: &mut dyn Iterator<Item = &Trusted<'a>>,
     ) -> Candidates<'a> {
         let mut candidates = Candidates::default();
         let mut on: BTreeMap<&HostName, usize> = BTreeMap::new();
@@ -212,14 +241,6 @@ impl<'a> Field<'a, '_> {
                 *candidates.domains.entry(spec.failure_domain()).or_default() += 1;
             }
         }
-        let trusted = &self.ground.trusted;
-        let mut own = on.keys().filter_map(|name| trusted.get(*name));
-        let mut every = trusted.values();
-        let hosts: &mut dyn Iterator<Item = &Trusted<'a>> = match self.inputs.policy.spread {
-            Spread::Zone => &mut every,
-            Spread::Host => &mut own,
-            Spread::None => return candidates,
-        };
         for host in hosts {
             let name = &host.spec.name;
             let fit = unfit(host.spec, Some(*host), &self.runs).is_none();

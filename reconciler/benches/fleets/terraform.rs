@@ -7,7 +7,6 @@ use super::row;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// What a plan from empty and a no-op plan cost; nothing if terraform is not there.
@@ -32,7 +31,6 @@ pub(crate) fn plan(apps: usize) -> Option<(Cost, Cost)> {
     fs::write(root.path().join("terraform.tfstate"), state(apps).to_string()).unwrap();
     let no_op = measured(run(&plan), "No changes. Your infrastructure matches");
     row(apps, &format!("`terraform plan`, no changes ({version})"), no_op);
-    let _: &Path = root.path();
     Some((empty, no_op))
 }
 

@@ -361,6 +361,27 @@ impl Deed {
                     fleet.claims.slots.remove(&slot);
                 }
             }
+            Self::RenameApp { .. } | Self::App { .. } => self.befall_apps(fleet),
+            Self::Scale { app, .. }
+            | Self::Unlist { app, .. }
+            | Self::Mount { app, .. }
+            | Self::Unmount { app, .. }
+            | Self::Keeping { app, .. }
+            | Self::Release { app, .. }
+            | Self::Strategy { app, .. }
+            | Self::Group { app, .. }
+            | Self::Memory { app, .. }
+            | Self::RenameSource { app, .. } => {
+                if let Some(app) = fleet.config.apps.get_mut(&APPS[*app].parse().unwrap()) {
+                    self.edit(app);
+                }
+            }
+        }
+    }
+
+    /// What becomes of apps as such.
+    fn befall_apps(&self, fleet: &mut Fleet) {
+        match self {
             Self::RenameApp { said } => {
                 let (old, new) = (APPS[0].parse().unwrap(), "site".parse().unwrap());
                 if let Some(mut app) = fleet.config.apps.remove(&old) {
@@ -379,20 +400,7 @@ impl Deed {
                     fleet.config.apps.remove(&name);
                 }
             }
-            Self::Scale { app, .. }
-            | Self::Unlist { app, .. }
-            | Self::Mount { app, .. }
-            | Self::Unmount { app, .. }
-            | Self::Keeping { app, .. }
-            | Self::Release { app, .. }
-            | Self::Strategy { app, .. }
-            | Self::Group { app, .. }
-            | Self::Memory { app, .. }
-            | Self::RenameSource { app, .. } => {
-                if let Some(app) = fleet.config.apps.get_mut(&APPS[*app].parse().unwrap()) {
-                    self.edit(app);
-                }
-            }
+            _ => {}
         }
     }
 
