@@ -230,30 +230,26 @@ fn what_the_simulator_says_is_what_the_hosts_show() {
             Timestamp(u64::MAX / 2),
             &|instance| failing.contains(instance),
         );
-        let told = format!("run {applied}\n{}\n{said}", told.out);
-        compare(plain(&observed, &claims), plain(&after.observed, &after.claims), &told);
+        let (mut wanted, mut shown) =
+            (plain(&observed, &claims), plain(&after.observed, &after.claims));
+        for (wanted, shown) in wanted.0.values_mut().zip(shown.0.values_mut()) {
+            assert_eq!(
+                format!("{wanted:#?}"),
+                format!("{shown:#?}"),
+                "run {applied}\n{}\n{said}",
+                told.out
+            );
+        }
+        assert_eq!(
+            format!("{:#?}", wanted.1),
+            format!("{:#?}", shown.1),
+            "run {applied}\n{}\n{said}",
+            told.out
+        );
         // What was refused weighs more than what failed.
         let codes: &[i32] = if failing.is_empty() { &[0, 4, 8] } else { &[4, 6] };
         assert!(codes.contains(&said.code), "run {applied}: {said}");
         applied += 1;
     }
     eprintln!("{applied} plans of {tried} were applied and compared");
-}
-
-/// Instances that the plan starts and that were told to fail.
-fn failing(plan: &planner::plan::Plan) -> Vec<InstanceId> {
-    let started = plan.steps().filter_map(|step| match &step.act {
-        planner::plan::step::Act::StartInstance { instance } => Some(instance),
-        _ => None,
-    });
-    let fails = started.filter(|i| i.env.get("FAIL").is_some_and(|fails| fails == "yes"));
-    fails.map(|instance| instance.id.clone()).collect()
-}
-
-/// Host by host, and then what is remembered.
-fn compare(mut wanted: (Observed, Claims), mut shown: (Observed, Claims), told: &str) {
-    for (wanted, shown) in wanted.0.values_mut().zip(shown.0.values_mut()) {
-        assert_eq!(format!("{wanted:#?}"), format!("{shown:#?}"), "{told}");
-    }
-    assert_eq!(format!("{:#?}", wanted.1), format!("{:#?}", shown.1), "{told}");
 }
