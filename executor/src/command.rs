@@ -406,7 +406,8 @@ mod tests {
     async fn what_is_left_running_has_a_session_of_its_own() {
         let mine = rustix::process::getsid(None).expect("a session").as_raw_nonzero().to_string();
         let session = |overrun| {
-            let command = sh("cut -d' ' -f6 /proc/$$/stat").deadline(Duration::from_secs(10), overrun);
+            let command =
+                sh("cut -d' ' -f6 /proc/$$/stat").deadline(Duration::from_secs(10), overrun);
             async move {
                 let output = command.output().await.expect("it succeeds");
                 String::from_utf8_lossy(&output.stdout).trim().to_owned()

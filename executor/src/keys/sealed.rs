@@ -86,7 +86,8 @@ impl SealedKeys {
         let bound = self.bound_to(volume);
         let payload = Payload { msg: &secret, aad: bound.as_bytes() };
         let sealed = self.cipher()?.encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed = sealed.map_err(|error| io("sealing", &path)(io::Error::other(error.to_string())))?;
+        let sealed =
+            sealed.map_err(|error| io("sealing", &path)(io::Error::other(error.to_string())))?;
         let record =
             Sealed { version: VERSION, volume: volume.clone(), nonce: nonce.to_vec(), sealed };
         let bytes = serde_json::to_vec(&record)
