@@ -1,5 +1,5 @@
 # Every target is what CI runs and what people run; there is nothing that only CI can do.
-.PHONY: test prepare fmt lint unit doc bless
+.PHONY: test prepare fmt lint unit doc bless lab
 
 test: prepare fmt lint unit doc
 
@@ -22,3 +22,7 @@ doc:
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:
 	UPDATE_EXPECT=1 cargo test --workspace --locked
+
+# A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
+lab: prepare
+	@./fixtures/lab/run $(if $(CMD),sh -c '$(CMD)')

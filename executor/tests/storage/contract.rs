@@ -34,7 +34,7 @@ macro_rules! assert_refused {
 pub(super) use assert_refused;
 
 /// Any storage whose pool is absent.
-async fn contract(storage: &dyn Storage) {
+pub(crate) async fn contract(storage: &dyn Storage) {
     the_pool_is_made_once(storage).await;
     a_volume_is_made_once(storage).await;
     a_volume_grows_and_keeps_its_data(storage).await;

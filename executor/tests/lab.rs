@@ -1,0 +1,6 @@
+//! Volumes on real LVM2, dm-crypt and ext4: this test binary again, inside a Linux host that runs
+//! as one process (`fixtures/lab/run`).
+
+mod bed;
+mod contract;
+mod hazards;

@@ -1,0 +1,1 @@
+//! What LVM and the kernel do to volumes.
