@@ -102,7 +102,10 @@ impl LvmStorage {
 
     /// How the pool is; nothing if it is not active.
     fn pool_status(&self, snapshot: &Snapshot) -> Result<Option<PoolStatus>, StorageError> {
-        match snapshot.targets.get(&names::mapped_pool(&self.group, &self.pool)) {
+        // LVM puts a pool without volumes under its own name.
+        let layer = snapshot.targets.get(&names::mapped_pool(&self.group, &self.pool));
+        let own = || snapshot.targets.get(&names::mapped(&self.group, &self.pool));
+        match layer.or_else(own) {
             None => Ok(None),
             Some(Target::Pool(status)) => Ok(Some(*status)),
             Some(Target::Failed | Target::Thin { .. }) => {
@@ -155,11 +158,13 @@ impl LvmStorage {
     /// LVM says they have. Says whether anything was done.
     pub(super) async fn heal(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
         let mut healed = false;
-        let tpool = snapshot.mapped.get(&names::mapped_pool(&self.group, &self.pool));
+        let layer = snapshot.mapped.get(&names::mapped_pool(&self.group, &self.pool));
+        let own = || snapshot.mapped.get(&names::mapped(&self.group, &self.pool));
+        let device = layer.or_else(own);
         let status = self.pool_status(snapshot)?;
         if let Some(lv) = snapshot.volumes.get(&self.pool) {
             let behind = status.zip(lv.transaction).is_some_and(|(s, t)| s.transaction != t);
-            if behind || tpool.is_some_and(|device| device.suspended || device.size != lv.size) {
+            if behind || device.is_some_and(|device| device.suspended || device.size != lv.size) {
                 self.refresh(&lv.name).await?;
                 healed = true;
             }
