@@ -26,7 +26,7 @@ fn defaults_come_from_the_machine() {
     assert_eq!(host.spec.subnet.to_string(), "127.77.1.0/24");
     assert_eq!((host.spec.memory, host.spec.cpus), (Size::from_mib(8192), 4));
     assert_eq!(host.spec.pool_size, Some(Size::from_gb(20)));
-    let StorageSettings::Local { path, .. } = &host.storage;
+    let path = host.storage.path();
     assert_eq!(*path, settings.state_dir.join("hosts/ewr-1"));
 
     let root = Machine { root: true, shares_ports: false, ..machine() };
@@ -58,7 +58,7 @@ fn everything_can_be_written() {
     assert_eq!(settings.policy.spread, Spread::Zone);
     assert_eq!(settings.policy.max_loss, MaxLoss { count: 0, share_thousandths: 250 });
     let host = settings.hosts.values().next().unwrap();
-    let StorageSettings::Local { path, .. } = &host.storage;
+    let path = host.storage.path();
     assert_eq!(path, Path::new("/srv/tiedown/hosts/disks/h"));
     assert_eq!(host.spec.failure_domain(), "a");
 }
