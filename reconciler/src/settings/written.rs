@@ -167,8 +167,11 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
             let message = format!("two hosts are called {}", host.name.value);
             reader.wrong(host.name.span.clone(), message, "give each host a name of its own");
         }
-        let same_pool =
-            |other: &&WrittenHost| Path::new(&other.path.value) == Path::new(&host.path.value);
+        let pool = |host: &WrittenHost| host.lvm.as_ref().map(|at| at.value.clone());
+        let same_pool = |other: &&WrittenHost| {
+            Path::new(&other.path.value) == Path::new(&host.path.value)
+                || (host.lvm.is_some() && pool(other) == pool(&host))
+        };
         if let Some(other) = hosts.iter().find(same_pool) {
             let message =
                 format!("hosts {} and {} have one pool", other.name.value, host.name.value);

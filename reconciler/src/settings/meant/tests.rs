@@ -100,6 +100,7 @@ fn each_clash_has_one_message() {
     };
     let local = "storage = { driver = \"local\", capacity = \"1GB\" }";
     let shared = "storage = { driver = \"local\", path = \"p\", capacity = \"1GB\" }";
+    let lvm = "storage = { driver = \"lvm\", vg = \"v\", pool = \"t\" }";
     let table = [
         (host("a", local) + &host("a", shared), "two hosts are called a"),
         (host("a", shared) + &host("b", shared), "hosts a and b have one pool"),
@@ -109,8 +110,12 @@ fn each_clash_has_one_message() {
             "subnets of a (10.0.0.0/8) and b (10.1.0.0/24) overlap",
         ),
         (
-            host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"t\" }"),
-            "the storage driver lvm is not built yet",
+            host("a", lvm) + &host("b", lvm),
+            "hosts a and b have one pool",
+        ),
+        (
+            host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"../t\" }"),
+            "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",
         ),
         (
             host("a", &format!("{local}\nruntime = {{ driver = \"docker\" }}")),
