@@ -3,4 +3,7 @@
 
 mod bed;
 mod contract;
+mod cuts;
 mod hazards;
+mod journal;
+mod parsers;

@@ -39,7 +39,7 @@ pub(crate) fn inside(test: &str) -> bool {
     }
     if works() {
         let output = std::process::Command::new(program())
-            .args(["-t", "120", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(["-t", "300", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .stdin(Stdio::null())
@@ -55,13 +55,10 @@ pub(crate) fn inside(test: &str) -> bool {
 
 /// Runs a program with these words; what it wrote.
 pub(crate) async fn run(line: &str) -> String {
-    try_run(line).await.unwrap_or_else(|error| panic!("{line}: {error}"))
-}
-
-pub(crate) async fn try_run(line: &str) -> Result<String, command::CommandError> {
     let mut words = line.split_ascii_whitespace();
-    let output = Command::named(words.next().unwrap())?.args(words).output().await?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let command = Command::named(words.next().unwrap()).unwrap().args(words);
+    let output = command.output().await.unwrap_or_else(|error| panic!("{line}: {error}"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Where the host keeps its state: on a disk that survives.

@@ -109,10 +109,7 @@ fn each_clash_has_one_message() {
                 + &host("b", &format!("{local}\nsubnet = \"10.1.0.0/24\"")),
             "subnets of a (10.0.0.0/8) and b (10.1.0.0/24) overlap",
         ),
-        (
-            host("a", lvm) + &host("b", lvm),
-            "hosts a and b have one pool",
-        ),
+        (host("a", lvm) + &host("b", lvm), "hosts a and b have one pool"),
         (
             host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"../t\" }"),
             "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",
