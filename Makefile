@@ -1,5 +1,5 @@
 # Every target is what CI runs and what people run; there is nothing that only CI can do.
-.PHONY: test prepare fmt lint unit doc bless lab
+.PHONY: test prepare fmt lint unit doc bless lab torture
 
 test: prepare fmt lint unit doc
 
@@ -26,3 +26,8 @@ bless:
 # A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
 lab: prepare
 	@./fixtures/lab/run $(if $(CMD),sh -c '$(CMD)')
+
+# Power cuts, many: CUTS=200 SEED=7 make torture.
+torture: prepare
+	CUTS=$${CUTS:-100} cargo test -p executor --locked --test main -- lab::cuts --nocapture
+	KILLS=$${KILLS:-20} cargo test -p reconciler --locked --test main -- lab:: --nocapture

@@ -46,6 +46,7 @@ async fn write_secret(pool: &str) {
     let command =
         Command::named("dmsetup").unwrap().args(["create", "stranger", "--table", &table]);
     command.output().await.unwrap();
+    run("dmsetup mknodes stranger").await;
     std::fs::write("/run/secret", "secret").unwrap();
     run("dd if=/run/secret of=/dev/mapper/stranger conv=fsync status=none").await;
     run("dmsetup remove stranger").await;
@@ -82,7 +83,7 @@ async fn a_restored_backup_of_the_group(storage: &dyn Storage) {
     put(&attachment, "precious").await;
     run(&format!("lvm vgcfgbackup -f /run/backup {GROUP}")).await;
     storage.retire(&spec(1).id, &Keeping::DEFAULT, Timestamp(1)).await.unwrap();
-    run(&format!("lvm vgcfgrestore -f /run/backup --force {GROUP}")).await;
+    run(&format!("lvm vgcfgrestore -y -f /run/backup --force {GROUP}")).await;
     for answer in [
         storage.contents().await.map(drop),
         storage.attachment(&spec(1).id).await.map(drop),
