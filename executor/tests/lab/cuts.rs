@@ -135,7 +135,10 @@ async fn work(seed: u64) {
     out.flush().unwrap();
     let mut random = Random::new(seed);
     let mut mounted = BTreeSet::new();
-    while seed != 0 {
+    if seed == 0 {
+        return;
+    }
+    loop {
         let act = choose(&mut random, &journal);
         journal.ask(act);
         perform(&storage, act, &mut mounted).await;
