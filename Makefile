@@ -1,5 +1,5 @@
 # Every target is what CI runs and what people run; there is nothing that only CI can do.
-.PHONY: test prepare fmt lint unit doc bless lab torture
+.PHONY: test prepare fmt lint unit doc bless bench lab torture
 
 test: prepare fmt lint unit doc
 
@@ -22,6 +22,12 @@ doc:
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:
 	UPDATE_EXPECT=1 cargo test --workspace --locked
+
+# Figures of docs/benchmarks.md, in release builds: reading manifests, and whole commands on large
+# fleets. Fails where a target is missed.
+bench:
+	cargo bench --locked -p planner --bench manifest
+	cargo bench --locked -p reconciler --bench fleets
 
 # A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
 lab: prepare

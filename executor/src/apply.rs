@@ -17,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use planner::check::Checked;
 use planner::model::name::HostName;
 use planner::model::slot::SlotId;
-use planner::plan::{Plan, Rollout, RolloutId};
+use planner::plan::{ClaimAct, Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,14 +90,18 @@ pub async fn apply(
         true => None,
         false => Some(world.journal.begin(&start)?),
     };
-    world.catalog.act(&plan.corrections, clock::now(), "")?;
+    // Whoever claims or holds a slot takes its app's lock, so what is read under it stays so.
+    let alone = plan.left_alone(&world.catalog.claims()?);
+    let stays = |act: &&ClaimAct| act.slot().is_none_or(|slot| !alone.contains_key(slot));
+    let corrections = plan.corrections.iter().filter(stays);
+    world.catalog.act(&corrections.cloned().collect::<Vec<_>>(), clock::now(), "")?;
     for record in &plan.first_records {
         world.catalog.record(record)?;
     }
     let mut outcome = Outcome::default();
     if let Some(run) = &run {
         let permits = Semaphore::new(options.parallelism.max(1));
-        Applying { world, run, permits, held: held(world)? }
+        Applying { world, run, permits, alone: &alone }
             .rollouts(&plan.rollouts, &mut outcome)
             .await?;
     }
@@ -131,13 +135,6 @@ async fn lock_apps(
     Ok(locks)
 }
 
-/// Slots that are held now. Whoever holds one takes its app's lock, so what is read under the
-/// lock stays so.
-fn held(world: &World) -> Result<BTreeSet<SlotId>, CatalogError> {
-    let slots = world.catalog.claims()?.slots;
-    Ok(slots.into_values().filter(|claim| claim.held).map(|claim| claim.slot).collect())
-}
-
 /// An app was applied in full if all of its rollouts were done.
 fn record(plan: &Plan, world: &World, outcome: &Outcome) -> Result<(), CatalogError> {
     for record in &plan.records {
@@ -157,7 +154,8 @@ struct Applying<'a> {
     world: &'a World,
     run: &'a RunId,
     permits: Semaphore,
-    held: BTreeSet<SlotId>,
+    /// Slots that are left alone, and why.
+    alone: &'a BTreeMap<SlotId, String>,
 }
 
 impl Applying<'_> {

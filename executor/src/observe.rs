@@ -1,5 +1,6 @@
 //! Looks at all hosts at once, and asks the checks of what runs on them. Changes nothing.
 
+use crate::clock;
 use crate::host::{Answer, Host};
 use futures::future::join_all;
 use planner::model::health::Check;
@@ -42,6 +43,7 @@ async fn look(host: &dyn Host, checks: &Checks) -> HostView {
         HostView::Unread { why, .. } => tracing::warn!(host = %host.name(), %why, "host not read"),
     }
     if let HostView::Read(reading) = &mut view {
+        reading.asked_at = clock::now();
         join_all(reading.instances.values_mut().map(|instance| ask(host, instance, checks))).await;
     }
     view

@@ -40,6 +40,7 @@ fn claim(number: u32, lives: u32) -> Claim {
         volumes: [("data".parse().unwrap(), volume)].into(),
         address: std::net::Ipv4Addr::new(10, 77, 1, 2),
         applied: Some(release('a')),
+        applied_spec: None,
         failed: None,
         held: false,
     }

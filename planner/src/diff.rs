@@ -23,12 +23,13 @@ use crate::model::name::{AppName, GroupName};
 use crate::model::object::Object;
 use crate::model::observed::{InstanceView, VolumeView};
 use crate::model::permit::Permit;
-use crate::model::release::Release;
+use crate::model::release::{Release, ReleaseSpec};
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
 use crate::safety::lineage::{Memory, Refusal};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -75,6 +76,8 @@ pub(crate) struct Runs<'a> {
     pub(crate) artifact: &'a Artifact,
     /// The release.
     pub(crate) release: Release,
+    /// What it is.
+    pub(crate) spec: Box<ReleaseSpec>,
 }
 
 /// A slot that stays.

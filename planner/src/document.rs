@@ -8,7 +8,7 @@ use crate::model::host::HostSpec;
 use crate::model::name::{FleetName, HostName};
 use crate::model::observed::Observed;
 use crate::model::policy::Policy;
-use crate::plan::Plan;
+use crate::plan::{ClaimAct, Plan};
 use crate::report::Report;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -56,6 +56,8 @@ pub struct SavedPlan {
     pub plan: Plan,
     /// What was not in it.
     pub report: Report,
+    /// What the catalog remembered of the plan's slots and apps when it was made.
+    pub claims: Claims,
 }
 
 /// All that a plan is made from beside manifests, what they refer to, and permits.
@@ -77,6 +79,29 @@ pub struct ObservedDocument {
 impl SavedPlan {
     const KIND: &'static str = "plan";
     const VERSION: u32 = 1;
+
+    /// A plan, with what it takes of the claims that it was made from.
+    #[must_use]
+    pub fn new(plan: Plan, report: Report, claims: &Claims) -> Self {
+        let lanes = plan.rollouts.iter().flat_map(|rollout| &rollout.waves);
+        let lanes = lanes.flat_map(|wave| &wave.lanes);
+        let acts = lanes.flat_map(|lane| lane.claims_before.iter().chain(&lane.claims_after));
+        let slots = acts.chain(&plan.corrections).filter_map(|act| match act {
+            ClaimAct::Write(claim) => Some(&claim.slot),
+            ClaimAct::Remove { slot } | ClaimAct::Hold { slot, .. } => Some(slot),
+            ClaimAct::Failed { .. } | ClaimAct::Loss { .. } => None,
+        });
+        let slots = slots.filter_map(|slot| claims.slots.get_key_value(slot));
+        let records = plan.records.iter().chain(&plan.first_records);
+        let apps = records.filter_map(|record| claims.apps.get_key_value(&record.app));
+        let claims = Claims {
+            complete: claims.complete,
+            slots: slots.map(|(slot, claim)| (slot.clone(), claim.clone())).collect(),
+            apps: apps.map(|(app, record)| (app.clone(), record.clone())).collect(),
+            ..Claims::default()
+        };
+        Self { plan, report, claims }
+    }
 
     /// The document's JSON text, with a line break at its end. Equal plans give equal texts.
     #[must_use]

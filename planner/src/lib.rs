@@ -24,11 +24,13 @@ mod order;
 mod placement;
 pub mod plan;
 mod recover;
+pub mod remainder;
 pub mod render;
 pub mod report;
 mod rollout;
 mod safety;
 pub mod simulate;
+pub mod why;
 
 use model::artifact::Artifacts;
 use model::claim::Claims;

@@ -6,6 +6,7 @@
 pub mod argv;
 pub mod code;
 pub mod duration;
+pub mod edit;
 pub mod fields;
 mod go;
 pub mod group;
@@ -17,6 +18,7 @@ pub mod place;
 pub mod problem;
 pub mod quantity;
 pub mod resolve;
+pub mod schema;
 pub mod section;
 pub mod syntax;
 mod written;

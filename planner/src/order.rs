@@ -41,16 +41,20 @@ pub(crate) fn finish(
     let mut corrections = ground.corrections;
     corrections.extend(diff.corrections.iter().cloned());
     let first_records = first_records(inputs, &rollouts);
-    let plan = Plan {
+    let mut plan = Plan {
         fleet: inputs.desired.fleet.clone(),
         commit: inputs.desired.commit.clone(),
         changes,
+        remembered: BTreeMap::new(),
         corrections,
         rollouts,
         first_records,
         records,
         completes_catalog: ground.all_read,
     };
+    let claims = &inputs.claims.slots;
+    let remembered = plan.slots().into_iter().filter_map(|slot| claims.get(slot));
+    plan.remembered = remembered.map(|claim| (claim.slot.clone(), claim.clone())).collect();
     Planned { plan, report }
 }
 

@@ -3,8 +3,9 @@
 
 mod choice;
 mod ledger;
+pub(crate) mod verdict;
 
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Account, Ledger};
 
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
@@ -20,7 +21,6 @@ use crate::report::{Kind, Report};
 use alloc::format;
 use alloc::string::String;
 use core::net::Ipv4Addr;
-use ledger::Account;
 
 /// Where a new slot goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn make_room(ledger: &mut Ledger<'_>, group: &Group, kept: &mut Kept<'_>, report
             VolumeNeed::Make { size, begun: false } => {
                 (size.rounded_up_to(extent).plus(header), true)
             }
-            VolumeNeed::TakeBack { .. } => (Size::ZERO, false),
+            VolumeNeed::TakeBack { to, .. } => (to.minus(volume.size_now()), false),
             VolumeNeed::Nothing | VolumeNeed::Retire | VolumeNeed::Stay | VolumeNeed::Lost => {
                 continue;
             }
@@ -82,9 +82,12 @@ fn make_room(ledger: &mut Ledger<'_>, group: &Group, kept: &mut Kept<'_>, report
                 blocked |= makes;
                 let why = format!("{} has no room: {why}", kept.claim.host);
                 report.say(Kind::Blocked, kept.claim.volume_object(volume), why, hint);
-                kept.volumes[i].need = match makes {
-                    true => VolumeNeed::Stay,
-                    false => VolumeNeed::Nothing,
+                kept.volumes[i].need = match (makes, &volume.need) {
+                    (true, _) => VolumeNeed::Stay,
+                    (false, VolumeNeed::TakeBack { since, .. }) => {
+                        VolumeNeed::TakeBack { since: *since, to: volume.size_now() }
+                    }
+                    (false, _) => VolumeNeed::Nothing,
                 };
             }
         }

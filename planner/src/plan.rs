@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod predicate;
+mod remembered;
 pub mod step;
 
 use crate::model::claim::{AppRecord, Claim};
@@ -15,7 +16,7 @@ use crate::model::object::Object;
 use crate::model::release::{CommitId, Release};
 use crate::model::slot::SlotId;
 use crate::model::time::Millis;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use change::{Change, Summary};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub commit: Option<CommitId>,
     /// What it changes, for people and machines to read. Order: as shown.
     pub changes: Vec<Change>,
+    /// What the catalog remembered of the slots that the plan does something to.
+    pub remembered: BTreeMap<SlotId, Claim>,
     /// Corrections of what the catalog remembers, before all else and at once: claims rebuilt
     /// from marks, hosts renamed.
     pub corrections: Vec<ClaimAct>,

@@ -45,7 +45,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) trusted: BTreeMap<&'a HostName, Trusted<'a>>,
     /// Lost hosts that answered: nothing is concluded from what they say.
     pub(crate) answering: BTreeSet<&'a HostName>,
-    /// Whether every host that is not lost can be believed.
+    /// Whether every host can be believed, but for those given up.
     pub(crate) all_read: bool,
     /// Whether anything new may be placed at all.
     pub(crate) may_place: bool,
@@ -72,15 +72,19 @@ pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a
     // the permit to give it up.
     let on_lost = Seen::of(&lost, &renames);
     marks::rebuild(&lost, &on_lost, &renames, &mut claims, &mut corrections, report);
-    let answering = lost.into_keys().collect();
-    let needed = inputs.desired.hosts.values().filter(|host| host.state != HostState::Lost);
-    let all_read = needed.into_iter().all(|host| trusted.contains_key(&host.name));
-    let may_place = inputs.claims.complete || all_read || inputs.permits.has(Permit::Empty);
+    let answering: BTreeSet<&HostName> = lost.into_keys().collect();
+    // What a lost host has is given up with a permit only, also where no claim says what it is.
+    let may_give_up = inputs.permits.has(Permit::Empty);
+    let all_read = inputs.desired.hosts.values().all(|host| match host.state {
+        HostState::Active | HostState::Cordoned => trusted.contains_key(&host.name),
+        HostState::Lost => answering.contains(&host.name) || may_give_up,
+    });
+    let may_place = inputs.claims.complete || all_read || may_give_up;
     if !may_place {
         let why = "the catalog is new and not every host was read, so nothing new is placed: a \
                    slot that seems to be missing may be on a host that did not answer";
-        let hint = "make every host readable, set those that are gone to state = \"lost\", or \
-                    start anew with --allow-empty";
+        let hint = "make every host readable; to give up what may be on those that are lost, say \
+                    --allow-empty";
         report.say(Kind::Unknown, Object::Fleet, why, hint);
     }
     report_removed_hosts(inputs, &claims, report);

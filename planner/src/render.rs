@@ -2,6 +2,7 @@
 //! from the plan and the report alone.
 
 pub mod json;
+pub mod markdown;
 mod sensitive;
 pub mod text;
 

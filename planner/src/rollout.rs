@@ -18,7 +18,7 @@ use crate::diff::{Diff, GroupDiff, Kept};
 use crate::model::desired::Strategy;
 use crate::model::name::{AppName, GroupName, HostName};
 use crate::model::object::Object;
-use crate::placement::Ledger;
+use crate::placement::{Account, Ledger};
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::Act;
 use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
@@ -153,6 +153,7 @@ impl<'a> Site<'a, '_> {
     fn group(&mut self, group: &mut GroupDiff<'a>, changes: &mut Vec<Change>) -> Option<Rollout> {
         let (app, name) = (&group.app.name, &group.group.name);
         let mut rollout = rollout(format!("{app}/{name}"), Some(app), Some(name));
+        self.part_addresses(group);
         self.pause_for_growth(group);
         let work = self.work(group);
         let runs = group.runs.clone();
@@ -203,6 +204,27 @@ impl<'a> Site<'a, '_> {
         }
         rollout.strategy = work.choice;
         Some(rollout)
+    }
+
+    /// Two plans that were made at once may have claimed one address on a host. The slot that has
+    /// no instance yet gives way; of two without one, the later.
+    fn part_addresses(&mut self, group: &mut GroupDiff<'a>) {
+        for kept in group.kept.iter_mut().filter(|kept| kept.main.is_none()) {
+            let (slot, host) = (&kept.claim.slot, &kept.claim.host);
+            let address = kept.claim.address;
+            let used = kept.host.reading.instances.values();
+            let mut used = used.filter(|view| view.address == address && view.slot != *slot);
+            let claims = self.ground.claims.values();
+            let mut earlier = claims.filter(|other| {
+                other.host == *host && other.address == address && other.slot < *slot
+            });
+            if used.next().is_none() && earlier.next().is_none() {
+                continue;
+            }
+            if let Some(free) = self.ledger.account(host).and_then(Account::take_address) {
+                kept.claim.address = free;
+            }
+        }
     }
 
     /// A volume that cannot grow while it is used grows while its instance is replaced by one of

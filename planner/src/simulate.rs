@@ -5,7 +5,8 @@ mod host;
 
 use crate::model::claim::{Claim, Claims, FailedRelease};
 use crate::model::id::InstanceId;
-use crate::model::observed::{HostView, Observed};
+use crate::model::name::FleetName;
+use crate::model::observed::{HostView, Observed, Reading};
 use crate::model::time::Timestamp;
 use crate::plan::step::Step;
 use crate::plan::{ClaimAct, Gate, Lane, Plan, Rollout, RolloutId};
@@ -81,7 +82,10 @@ impl<'a> Run<'a> {
         let (mut observed, claims) = (observed.clone(), claims.clone());
         for view in observed.values_mut() {
             match view {
-                HostView::Read(reading) => reading.at = reading.at.max(at),
+                HostView::Read(reading) => {
+                    reading.at = reading.at.max(at);
+                    reading.asked_at = reading.asked_at.max(at);
+                }
                 HostView::Unread { .. } => {}
             }
         }
@@ -212,6 +216,17 @@ impl<'a> Run<'a> {
             }
         }
     }
+}
+
+/// What one step makes of its host's reading.
+pub(crate) fn carry_out(
+    reading: &mut Reading,
+    step: &Step,
+    gate: &Gate,
+    fleet: &FleetName,
+    at: Timestamp,
+) {
+    host::act(reading, step, gate, fleet, at);
 }
 
 /// Rollouts in the plan's order, but none before those that it waits for. What waits for something

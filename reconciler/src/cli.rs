@@ -2,15 +2,18 @@
 //! code. Each command is a file of its own.
 
 mod apply;
+mod by_hand;
 mod completions;
 mod config;
 mod doctor;
 mod down;
 mod drift;
+mod edit;
 mod error;
 mod exit;
 mod global;
 mod history;
+mod hold;
 mod init;
 mod logs;
 mod observe;
@@ -18,14 +21,20 @@ mod output;
 mod paint;
 mod plan;
 mod progress;
+mod restart;
 mod resume;
+mod schema;
+mod simulate;
 mod status;
 mod stop;
 mod validate;
+mod volumes;
+mod why;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use error::Usage;
 use exit::{Ending, Exit};
-use global::Global;
+use global::{Asked, Global};
 use output::Output;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,15 +58,23 @@ enum Command {
     Doctor(doctor::Args),
     Validate(validate::Args),
     Config(config::Args),
+    Edit(edit::Args),
     Plan(plan::Args),
     Apply(apply::Args),
     Observe(observe::Args),
+    Simulate(simulate::Args),
     Drift(drift::Args),
     Status(status::Args),
+    Why(why::Args),
     History(history::Args),
     Logs(logs::Args),
+    Volumes(volumes::Args),
+    Hold(hold::Args),
+    Unhold(hold::UnholdArgs),
+    Restart(restart::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
 }
@@ -74,7 +91,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let output = Output { format: cli.global.format };
+    let lines = matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -95,20 +113,36 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     let ended = |ending: anyhow::Result<Ending>| ending.map(Ending::exit);
+    if global.format == Asked::Sarif && !matches!(cli.command, Command::Validate(_)) {
+        let hint = "ask for text or json; `tiedown validate` has sarif";
+        return Err(Usage::new("this command has no --format sarif", hint).into());
+    }
+    if global.format == Asked::Markdown && !matches!(cli.command, Command::Plan(_)) {
+        let hint = "ask for text or json; `tiedown plan` has markdown";
+        return Err(Usage::new("this command has no --format markdown", hint).into());
+    }
     match &cli.command {
         Command::Init(args) => ended(init::run(args, global, output)),
         Command::Doctor(args) => ended(doctor::run(args, global, output).await),
         Command::Validate(args) => ended(validate::run(args, global, output)),
         Command::Config(args) => ended(config::run(args, global, output)),
+        Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
+        Command::Simulate(args) => ended(simulate::run(args, output)),
         Command::Drift(args) => ended(drift::run(args, global, output).await),
         Command::Status(args) => ended(status::run(args, global, output).await),
+        Command::Why(args) => ended(why::run(args, global, output).await),
         Command::History(args) => ended(history::run(args, global, output)),
         Command::Logs(args) => ended(logs::run(args, global, output).await),
+        Command::Volumes(args) => volumes::run(args, global, output).await,
+        Command::Hold(args) => hold::run(args, global, output).await,
+        Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),
     }

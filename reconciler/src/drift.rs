@@ -1,6 +1,7 @@
 //! What hosts have that was not applied: the drift of a plan's report, and the hosts that could
 //! not be asked. Changes nothing.
 
+use planner::model::claim::Claims;
 use planner::model::host::{HostSpec, HostState};
 use planner::model::name::HostName;
 use planner::model::observed::{HostView, Observed};
@@ -24,14 +25,21 @@ pub struct Unread {
 pub struct Drifted {
     /// What differs, sorted by object.
     pub drift: Vec<Drift>,
+    /// Slots that are held: what a person does there is not compared.
+    pub held: Vec<String>,
     /// Hosts of which nothing is known; those given up are not missed.
     pub unread: Vec<Unread>,
 }
 
 impl Drifted {
-    /// From a report and what was observed.
+    /// From a report and what was observed and claimed.
     #[must_use]
-    pub fn of(report: &Report, observed: &Observed, hosts: &BTreeMap<HostName, HostSpec>) -> Self {
+    pub fn of(
+        report: &Report,
+        observed: &Observed,
+        claims: &Claims,
+        hosts: &BTreeMap<HostName, HostSpec>,
+    ) -> Self {
         let mut unread = Vec::new();
         for (name, host) in hosts {
             match (host.state, observed.get(name)) {
@@ -50,17 +58,20 @@ impl Drifted {
                 }),
             }
         }
-        Self { drift: report.drift.clone(), unread }
+        let held = claims.slots.values().filter(|claim| claim.held);
+        let held = held.map(|claim| claim.slot.to_string()).collect();
+        Self { drift: report.drift.clone(), held, unread }
     }
 
-    /// A line for each difference; nothing where there is none.
+    /// A line for each difference and each held slot; nothing where there is none.
     #[must_use]
     pub fn text(&self) -> String {
         let line = |drift: &Drift| {
             let Drift { object, field, before, after, .. } = drift;
             format!("{object}: {field}: {before} -> {after}\n")
         };
-        self.drift.iter().map(line).collect()
+        let held = |slot: &String| format!("slot {slot}: held, so it is not compared\n");
+        self.drift.iter().map(line).chain(self.held.iter().map(held)).collect()
     }
 }
 
@@ -89,10 +100,13 @@ mod tests {
             healed: true,
         };
         let report = Report { drift: vec![drift], ..Report::default() };
-        let drifted = Drifted::of(&report, &Observed::new(), &hosts);
+        let drifted = Drifted::of(&report, &Observed::new(), &Claims::default(), &hosts);
         assert_eq!(drifted.text(), "slot web/app/ewr/1: state: running -> died\n");
         let unread: Vec<&str> = drifted.unread.iter().map(|unread| unread.host.as_str()).collect();
         assert_eq!(unread, ["active", "cordoned"]);
-        assert_eq!(Drifted::of(&Report::default(), &Observed::new(), &hosts).text(), "");
+        assert_eq!(
+            Drifted::of(&Report::default(), &Observed::new(), &Claims::default(), &hosts).text(),
+            ""
+        );
     }
 }

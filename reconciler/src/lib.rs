@@ -9,3 +9,4 @@ pub mod prepare;
 pub mod repository;
 pub mod settings;
 pub mod status;
+pub mod volumes;

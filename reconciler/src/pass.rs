@@ -1,6 +1,8 @@
 //! One pass: read, prepare, observe all hosts at once, plan, judge; and apply what was judged.
 //! No loop and no waiting: whoever wants another pass asks for one.
 
+mod by_hand;
+
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
 use crate::prepare::{PrepareError, Prepared, prepare};
@@ -8,7 +10,7 @@ use crate::repository::RepositoryError;
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
 use crate::settings::Settings;
-use executor::apply::{ApplyError, Options, Outcome, World};
+use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
 use executor::catalog::CatalogError;
 use executor::event::Event;
@@ -77,6 +79,10 @@ pub struct Looked {
     pub plan: Plan,
     /// What is not, and why.
     pub report: Report,
+    /// What a saved plan is too late for.
+    pub behind: Vec<Failure>,
+    /// What is not tried because of that.
+    pub not_tried: Vec<Skipped>,
     /// Where source trees come from.
     pub trees: Arc<dyn Trees>,
 }
@@ -172,7 +178,18 @@ impl Ask<'_> {
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
         let told = Told { warnings, notes };
-        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+        Ok(Looked {
+            desired,
+            artifacts,
+            told,
+            claims,
+            observed,
+            plan,
+            report,
+            behind: Vec::new(),
+            not_tried: Vec::new(),
+            trees,
+        })
     }
 
     /// Plans from what was observed before instead of looking; hosts and policy are those of then.
@@ -188,7 +205,18 @@ impl Ask<'_> {
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
         let (plan, report) = (planned.plan, planned.report);
         let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
-        Ok(Looked { desired, artifacts, told, claims, observed, plan, report, trees })
+        Ok(Looked {
+            desired,
+            artifacts,
+            told,
+            claims,
+            observed,
+            plan,
+            report,
+            behind: Vec::new(),
+            not_tried: Vec::new(),
+            trees,
+        })
     }
 
     /// Has a plan judged.

@@ -8,8 +8,8 @@ pub mod selection;
 use crate::repository::RepositoryError;
 use crate::repository::snapshot::{Patterns, Snapshot};
 use crate::repository::tree::KnownTrees;
-use crate::settings::Settings;
 use crate::settings::problem::Problem as Clash;
+use crate::settings::{INCLUDE, Settings};
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
@@ -17,7 +17,7 @@ use planner::model::claim::Claims;
 use planner::model::desired::{Desired, Lineage};
 use planner::model::name::AppName;
 use selection::{Selection, SelectionError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One manifest as read.
 #[derive(Debug)]
@@ -88,7 +88,25 @@ pub fn read_manifests(
     snapshot: &Snapshot<'_>,
     settings: &Settings,
 ) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
-    let patterns = snapshot.repository().patterns(&settings.include, &settings.exclude)?;
+    matching(snapshot, &settings.include, &settings.exclude)
+}
+
+/// Reads all manifests there are by the usual patterns, where no fleet says which.
+///
+/// # Errors
+/// As [`read_manifests`].
+pub fn read_usual_manifests(
+    snapshot: &Snapshot<'_>,
+) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
+    matching(snapshot, &INCLUDE.map(str::to_owned), &[])
+}
+
+fn matching(
+    snapshot: &Snapshot<'_>,
+    include: &[String],
+    exclude: &[String],
+) -> Result<(Vec<ReadManifest>, Patterns), PrepareError> {
+    let patterns = snapshot.repository().patterns(include, exclude)?;
     let found = snapshot.manifests(&patterns)?;
     let manifests = found.into_iter().map(|(path, bytes)| read_manifest(path, &bytes)).collect();
     Ok((manifests, patterns))
@@ -124,7 +142,7 @@ pub fn prepare(
         return Err(PrepareError::Mistakes(Box::new(mistakes)));
     }
     let found = artifacts::resolve(snapshot, &apps, &patterns)?;
-    let lineages = lineages(snapshot, claims)?;
+    let lineages = lineages(snapshot, claims, &manifests)?;
     let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
     Ok(Prepared {
         desired: Desired {
@@ -142,16 +160,29 @@ pub fn prepare(
     })
 }
 
+/// How the source relates to what was applied last, app by app. A manifest that is there and not
+/// among those read was left out by `[apps]`, or by being pointed at another directory.
 fn lineages(
     snapshot: &Snapshot<'_>,
     claims: &Claims,
+    read: &[ReadManifest],
 ) -> Result<BTreeMap<AppName, Lineage>, RepositoryError> {
+    let read: BTreeSet<&str> = read.iter().map(|manifest| manifest.path.as_str()).collect();
     let mut lineages = BTreeMap::new();
     for (app, record) in &claims.apps {
         let lineage = match (snapshot.commit(), &record.commit) {
             (Some(now), Some(applied)) => snapshot.repository().lineage(now, applied)?,
             (None, _) => unknown("what is to be applied is the work tree, not a commit"),
             (Some(_), None) => unknown("what was applied last was a work tree, not a commit"),
+        };
+        let manifest = &record.manifest;
+        let lineage = match lineage {
+            Lineage::Descends
+                if !read.contains(manifest.as_str()) && snapshot.read(manifest)?.is_some() =>
+            {
+                Lineage::Unselected { manifest: manifest.clone() }
+            }
+            lineage => lineage,
         };
         lineages.insert(app.clone(), lineage);
     }

@@ -2,6 +2,7 @@
 //! and says which manifests are not committed. What a commit holds is read in [`snapshot`].
 
 pub mod memory;
+mod record;
 pub mod snapshot;
 pub mod tree;
 
@@ -81,6 +82,12 @@ pub enum RepositoryError {
         /// With what is not text replaced.
         path: String,
     },
+    /// Git does not know who commits.
+    #[error("git does not know who you are")]
+    NoAuthor {
+        /// What libgit2 said.
+        source: git2::Error,
+    },
     /// Git could not read it.
     #[error("{act}")]
     Git {
@@ -119,6 +126,9 @@ impl RepositoryError {
             Self::NoPath { .. } => "commit it, name another commit with --rev, or use --worktree",
             Self::Bare { .. } => "name a commit with --rev instead of --worktree",
             Self::Name { .. } => "rename it",
+            Self::NoAuthor { .. } => {
+                "say it with `git config user.name NAME` and `git config user.email ADDRESS`"
+            }
             Self::Git { .. } | Self::Io { .. } => return None,
         };
         Some(hint.to_owned())

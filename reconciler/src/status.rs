@@ -64,6 +64,8 @@ pub struct SlotStatus {
     pub region: String,
     /// On which host, if that is known.
     pub host: Option<String>,
+    /// Whether it is left alone by every pass while a person repairs it.
+    pub held: bool,
     /// Its main instance; none where none was seen.
     pub instance: Option<InstanceStatus>,
     /// Its attached volumes.
@@ -220,6 +222,7 @@ fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatu
         group: slot.group.to_string(),
         region: slot.region.to_string(),
         host: claims.slots.get(slot).map(|claim| claim.host.to_string()),
+        held: claims.slots.get(slot).is_some_and(|claim| claim.held),
         instance: None,
         volumes: Vec::new(),
     };

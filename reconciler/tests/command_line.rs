@@ -1,6 +1,10 @@
 //! The real binary on real git repositories, without applying: what it says and how it ends.
 
+mod edits;
 mod help;
+mod layouts;
+mod manifests;
 mod reading;
 mod repo;
+mod schema;
 mod wrong;

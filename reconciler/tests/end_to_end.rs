@@ -6,4 +6,8 @@ mod fleet;
 mod crashes;
 mod endings;
 mod failures;
+mod hands;
+mod mistakes;
+mod partial;
+mod saved;
 mod stories;

@@ -14,7 +14,7 @@ use planner::plan::{Gate, Lane};
 impl Applying<'_> {
     pub(super) async fn lane(&self, lane: &Lane) -> Result<Outcome, ApplyError> {
         let mut outcome = Outcome::default();
-        if self.refuses_held(lane, &mut outcome) {
+        if self.leaves_alone(lane, &mut outcome) {
             return Ok(outcome);
         }
         self.world.catalog.act(&lane.claims_before, clock::now(), "")?;
@@ -44,15 +44,14 @@ impl Applying<'_> {
         Ok(outcome)
     }
 
-    /// A slot that was held after the plan was made is left alone: its lane is stale.
-    fn refuses_held(&self, lane: &Lane, outcome: &mut Outcome) -> bool {
+    /// A slot that was held, moved or removed after the plan was made is left alone: its lane is
+    /// stale.
+    fn leaves_alone(&self, lane: &Lane, outcome: &mut Outcome) -> bool {
         let (Object::Slot { slot }, Some(first)) = (&lane.object, lane.steps.first()) else {
             return false;
         };
-        if !self.held.contains(slot) {
-            return false;
-        }
-        let (object, why) = (lane.object.clone(), "it is held, so it is left alone".to_owned());
+        let Some(why) = self.alone.get(slot).cloned() else { return false };
+        let object = lane.object.clone();
         (self.world.say)(Event::StepFailed {
             step: first.id.clone(),
             object: object.clone(),

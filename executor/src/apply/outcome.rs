@@ -55,10 +55,23 @@ impl Outcome {
         self.failures.is_empty() && self.skipped.is_empty() && !self.stopped
     }
 
+    /// Whether nothing is other than it was.
+    #[must_use]
+    pub fn did_nothing(&self) -> bool {
+        self.done.iter().all(|(_, ensured)| *ensured == Ensured::AlreadySo)
+    }
+
+    /// The same with what was known before not to be possible.
+    pub fn with(mut self, behind: &[Failure], skipped: &[Skipped]) -> Self {
+        self.failures.splice(0..0, behind.iter().cloned());
+        self.skipped.extend_from_slice(skipped);
+        self
+    }
+
     /// Whether nothing was done because the world had moved.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.done.is_empty()
+        self.did_nothing()
             && !self.failures.is_empty()
             && self.failures.iter().all(|failure| failure.stale)
     }

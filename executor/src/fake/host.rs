@@ -44,6 +44,7 @@ impl FakeHost {
     pub fn new(fleet: FleetName, name: HostName, machine: MachineId) -> Self {
         let reading = Reading {
             at: Timestamp(1_000_000),
+            asked_at: Timestamp::default(),
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,

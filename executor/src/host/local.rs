@@ -15,6 +15,7 @@ use planner::model::id::{InstanceId, MachineId};
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
 use planner::model::observed::{HostView, InstanceState, InstanceView, PoolView, Reading};
+use planner::model::time::Timestamp;
 use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
@@ -191,6 +192,7 @@ impl LocalHost {
         };
         Ok(Reading {
             at: clock::now(),
+            asked_at: Timestamp::default(),
             machine: self.machine.clone(),
             runs: self.runtime.runs(),
             shared_ports: self.runtime.shares_ports(),

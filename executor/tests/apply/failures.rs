@@ -155,3 +155,59 @@ async fn a_locked_app_is_not_touched_and_the_holder_is_named() {
     assert!(error.to_string().contains("apply of 12345678"), "{error}");
     assert!(bed.hosts.values().all(|host| host.acts().is_empty()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_another_apply_put_elsewhere_is_left_alone() {
+    let bed = Bed::new();
+    assert!(bed.apply(&manifests("one", 1)).await.unwrap().is_complete());
+    let (_, elsewhere) = bed.plan(&manifests("one", 2)).await;
+    let second: planner::model::name::HostName = "ewr-2".parse().unwrap();
+    let made = |step: &planner::plan::step::Step| {
+        step.host == second && step.id.0.starts_with("make-volume")
+    };
+    assert!(elsewhere.plan().steps().any(made), "the second slot goes to the other host");
+
+    bed.hosts[&second].unread(Some("it does not answer"));
+    let _ = bed.apply(&manifests("one", 2)).await.unwrap();
+    bed.hosts[&second].unread(None);
+    let before = bed.hosts[&second].reading().volumes.len();
+
+    let options = executor::apply::Options {
+        parallelism: 2,
+        lock_wait: Duration::ZERO,
+        purpose: "test".to_owned(),
+        by: "test".to_owned(),
+    };
+    let outcome = executor::apply::apply(&elsewhere, &bed.world(), &options).await.unwrap();
+    assert!(outcome.failures.iter().any(|failure| failure.stale), "{outcome:#?}");
+    assert_eq!(bed.hosts[&second].reading().volumes.len(), before, "no second volume");
+    let (planned, _) = bed.plan(&manifests("one", 2)).await;
+    assert!(planned.plan.is_empty(), "{:#?}", planned.plan.changes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_apps_that_were_planned_at_once_do_not_get_one_address() {
+    let bed = Bed::new();
+    let all = manifests("one", 1);
+    let (store, web) = (vec![all[0].clone()], vec![all[1].clone()]);
+    let (_, for_web) = bed.plan(&web).await;
+    assert!(bed.apply(&store).await.unwrap().is_complete());
+    let options = executor::apply::Options {
+        parallelism: 2,
+        lock_wait: Duration::ZERO,
+        purpose: "test".to_owned(),
+        by: "test".to_owned(),
+    };
+    let outcome = executor::apply::apply(&for_web, &bed.world(), &options).await.unwrap();
+    let stale = outcome.failures.iter().find(|failure| failure.stale);
+    assert!(stale.is_some_and(|failure| failure.why.contains("is the address of")), "{outcome:#?}");
+    assert!(bed.apply(&all).await.unwrap().is_complete());
+    let mut addresses: Vec<_> = Vec::new();
+    for host in bed.hosts.values() {
+        addresses.extend(host.reading().instances.into_values().map(|view| view.address));
+    }
+    let count = addresses.len();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), count);
+}

@@ -9,7 +9,7 @@ use crate::diff::{Diff, GroupDiff, Kept, diff};
 use crate::model::name::AppName;
 use crate::model::object::Object;
 use crate::model::permit::Permit;
-use crate::model::release::Release;
+use crate::model::release::{CommitId, Release};
 use crate::model::slot::SlotId;
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
@@ -61,7 +61,9 @@ pub(super) fn restart<'a>(
         for kept in &mut group.kept {
             let slot = kept.claim.slot.clone();
             let asked = asked.names(&slot);
-            kept.instance = match refusal(kept, release.as_ref(), retry) {
+            let record = inputs.claims.apps.get(&slot.app);
+            let commit = record.and_then(|record| record.commit.as_ref());
+            kept.instance = match refusal(kept, release.as_ref(), retry, commit) {
                 _ if !asked => InstanceNeed::Nothing,
                 None => need(kept),
                 Some((why, hint)) => {
@@ -104,7 +106,12 @@ fn quiet(kept: &mut Kept<'_>) {
 }
 
 /// Why the instance cannot be started again as it is, and the way out.
-fn refusal(kept: &Kept<'_>, release: Option<&Release>, retry: bool) -> Option<(String, String)> {
+fn refusal(
+    kept: &Kept<'_>,
+    release: Option<&Release>,
+    retry: bool,
+    commit: Option<&CommitId>,
+) -> Option<(String, String)> {
     let apply = || "`tiedown apply` sees to that".to_string();
     let Some(release) = release else {
         return Some(("what it runs is not there".into(), "see `tiedown plan`".into()));
@@ -114,9 +121,12 @@ fn refusal(kept: &Kept<'_>, release: Option<&Release>, retry: bool) -> Option<(S
             "it runs release {}, and what was read asks for {release}, which would be a deploy",
             main.release
         );
-        let hint = "`tiedown apply` brings the new release out; to restart the one that runs, \
-                    say the commit that it was deployed from with --rev";
-        return Some((why, hint.into()));
+        let rev = commit.map_or("COMMIT", CommitId::short);
+        let hint = format!(
+            "`tiedown apply` brings the new release out; to restart the one that runs, say the \
+             commit that it was deployed from: --rev {rev}"
+        );
+        return Some((why, hint));
     }
     // One that came up before and failed since may be what a person wants to repair by this.
     let never_up = kept.claim.applied.as_ref() != Some(release);

@@ -14,6 +14,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// How far the clock of a host may be from ours where data is to go.
+const CLOCKS_AGREE: Millis = Millis::from_secs(300);
+
 /// A volume is destroyed with a permit, after its retention by its host's clock, as its own marks
 /// say, and never in the plan that lifts its protection.
 pub(super) fn destroy(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
@@ -82,6 +85,10 @@ fn not_erasable(
             Some("the volume wants to be retained".into())
         }
         VolumeState::Retired { since } => {
+            let (theirs, ours) = (reading.at, reading.asked_at);
+            if theirs.since(ours).max(ours.since(theirs)) > CLOCKS_AGREE {
+                return Some(format!("its host's clock says {}, ours {}", theirs.0, ours.0));
+            }
             let kept = reading.at.since(since);
             (kept < keeping.retention)
                 .then(|| format!("it was kept for {kept}, its retention is {}", keeping.retention))
@@ -92,7 +99,7 @@ fn not_erasable(
 /// Over the fleet. The planner's limit per app is narrower; the judge need not know what apps were
 /// called before.
 pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
-    let now = world.readings().map(|(_, reading)| reading.at).max().unwrap_or_default();
+    let now = world.readings().map(|(_, reading)| reading.asked_at).max().unwrap_or_default();
     let day = Millis::from_days(1);
     let recent = world.claims.losses.iter().filter(|(_, at)| now.since(*at) < day).count();
     let lost: BTreeSet<&VolumeId> = walk

@@ -166,7 +166,10 @@ enum Subject<'a> {
 
 fn subject(fact: &Predicate) -> Subject<'_> {
     match fact {
-        Predicate::PoolAbsent | Predicate::PoolIs { .. } | Predicate::Room { .. } => Subject::Pool,
+        Predicate::PoolAbsent
+        | Predicate::PoolIs { .. }
+        | Predicate::Room { .. }
+        | Predicate::GuestFits { .. } => Subject::Pool,
         Predicate::VolumeAbsent { volume }
         | Predicate::VolumeUnmade { volume }
         | Predicate::VolumeAttached { volume, .. }
@@ -177,6 +180,7 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         Predicate::InstanceAbsent { instance }
         | Predicate::InstancePresent { instance }
         | Predicate::InstanceRuns { instance, .. }
+        | Predicate::AddressFree { instance, .. }
         | Predicate::InstanceSupervised { instance, .. } => Subject::Instance(instance),
         Predicate::SlotIdle { slot } => Subject::Slot(slot),
     }

@@ -13,6 +13,7 @@ use crate::model::observed::{InstanceState, InstanceView};
 use crate::model::release::{Release, ReleaseSpec};
 use crate::recover::At;
 use crate::report::{Kind, Report};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
@@ -87,7 +88,7 @@ pub(super) fn runs<'a>(
         guest: group.guest,
         secrets: group.secrets.clone(),
     };
-    Some(Runs { artifact, release: spec.release() })
+    Some(Runs { artifact, release: spec.release(), spec: Box::new(spec) })
 }
 
 /// Whether the slot tried the release and failed last.

@@ -23,6 +23,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// How far the clock of a host may be from ours for the age of its volumes to be believed.
+const CLOCKS_AGREE: Millis = Millis::from_secs(300);
+
 /// A slot to be created.
 pub(crate) struct Wanted<'a> {
     /// The slot.
@@ -287,9 +290,24 @@ pub(super) fn diff<'a>(
             Fate::Due { why, .. } if wanted || !inputs.permits.has(Permit::Destroy) => {
                 report.say(Kind::Note, object(), why, "destroy it with --allow-destroy");
             }
+            Fate::Due { why, .. } if let Some(apart) = clocks_apart(ground, at.host) => {
+                let why = format!(
+                    "{why}, but the clock of {} is {apart} from ours, so its age is not known",
+                    at.host
+                );
+                report.say(Kind::Refused, object(), why, "set both clocks right");
+            }
             Fate::Due { since, .. } => diff.doomed.push(Doomed { at: *at, since }),
         }
     }
+}
+
+/// How far the host's clock is from ours, if that is too far to destroy by it.
+fn clocks_apart(ground: &Ground<'_>, host: &HostName) -> Option<Millis> {
+    let reading = ground.trusted.get(host)?.reading;
+    let (theirs, ours) = (reading.at, reading.asked_at);
+    let apart = theirs.since(ours).max(ours.since(theirs));
+    (apart > CLOCKS_AGREE).then_some(apart)
 }
 
 /// Whether the app still has the group, while the slot has no claim: the slot may come back for

@@ -38,6 +38,8 @@ pub(crate) enum VolumeNeed {
     TakeBack {
         /// When it was retired.
         since: Timestamp,
+        /// The cap that it grows to, or has.
+        to: Size,
     },
     /// Its mount is gone: it is retired.
     Retire,
@@ -78,13 +80,11 @@ impl VolumeDiff<'_> {
     /// The cap that it has once its need is met.
     pub(crate) fn size(&self) -> Size {
         match &self.need {
-            VolumeNeed::Grow { to } => *to,
+            VolumeNeed::Grow { to } | VolumeNeed::TakeBack { to, .. } => *to,
             VolumeNeed::Make { size, .. } => *size,
-            VolumeNeed::Nothing
-            | VolumeNeed::TakeBack { .. }
-            | VolumeNeed::Retire
-            | VolumeNeed::Stay
-            | VolumeNeed::Lost => self.size_now(),
+            VolumeNeed::Nothing | VolumeNeed::Retire | VolumeNeed::Stay | VolumeNeed::Lost => {
+                self.size_now()
+            }
         }
     }
 }
@@ -175,7 +175,9 @@ fn compare_one<'a>(
         }
         Some((_, VolumeState::Attached)) => VolumeNeed::Nothing,
         Some((_, VolumeState::Making)) => VolumeNeed::Make { size, begun: true },
-        Some((_, VolumeState::Retired { since })) => VolumeNeed::TakeBack { since },
+        Some((view, VolumeState::Retired { since })) => {
+            VolumeNeed::TakeBack { since, to: size.max(view.spec.size) }
+        }
         Some((_, VolumeState::Erasing)) => VolumeNeed::Lost,
     };
     let marks =

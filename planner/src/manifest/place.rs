@@ -59,7 +59,7 @@ impl<'a> Lines<'a> {
     #[must_use]
     pub fn new(source: &'a str) -> Self {
         let mut starts = vec![0];
-        starts.extend(source.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
+        starts.extend(source.match_indices('\n').map(|(index, _)| index + 1));
         Self { source, starts }
     }
 

@@ -126,6 +126,9 @@ fn hint(line: &str, message: &str) -> Option<String> {
 pub(crate) fn lint(problems: &mut Problems, source: &str, document: &Document<&str>) {
     let root = Node::of_table(document.as_table());
     let Some(table) = root.table() else { return };
+    if !is_suspect(source) {
+        return;
+    }
     // Without a backslash there are no escapes, and nothing to look for in texts and keys.
     let escaped = source.contains('\\');
     for entry in entries(table, root.span) {
@@ -133,6 +136,17 @@ pub(crate) fn lint(problems: &mut Problems, source: &str, document: &Document<&s
         let mut lint = Lint { problems, source, escaped, finite: entry.key != "env" };
         lint.entry(&entry);
     }
+}
+
+/// Whether anything to look for can be in a text at all: an escape, an inline table, a number that
+/// is none, or a time of day. Most manifests have none of these.
+fn is_suspect(source: &str) -> bool {
+    let digit = |at: usize| source.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let is_time = |(at, _): (usize, &str)| at > 0 && digit(at - 1) && digit(at + 1);
+    source.contains(['\\', '{'])
+        || source.contains("inf")
+        || source.contains("nan")
+        || source.match_indices(':').any(is_time)
 }
 
 struct Lint<'p, 's> {

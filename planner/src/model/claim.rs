@@ -3,9 +3,10 @@
 
 use super::id::{Incarnation, PoolId, VolumeId};
 use super::name::{AppName, GroupName, HostName, Region, SourceName};
-use super::release::{CommitId, Release};
+use super::release::{CommitId, Release, ReleaseSpec};
 use super::size::Size;
 use super::slot::SlotId;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::net::Ipv4Addr;
@@ -47,6 +48,10 @@ pub struct Claim {
     pub address: Ipv4Addr,
     /// The release last brought up in full; `None` before the first.
     pub applied: Option<Release>,
+    /// What that release was, to tell in what the next one differs; `None` in catalogs that did
+    /// not remember it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_spec: Option<Box<ReleaseSpec>>,
     /// The release that failed last.
     pub failed: Option<FailedRelease>,
     /// Left alone while a person repairs it.

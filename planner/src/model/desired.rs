@@ -49,6 +49,12 @@ pub enum Lineage {
         /// The commit applied last.
         applied: CommitId,
     },
+    /// It descends from it, and the app's manifest is still there, where nothing selects it any
+    /// more: nobody deleted the app.
+    Unselected {
+        /// The manifest, from the root of the tree.
+        manifest: String,
+    },
     /// Nothing is known: the commit applied last is not in this repository, or what was or is to
     /// be applied is no commit.
     Unknown {

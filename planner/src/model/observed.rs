@@ -42,6 +42,10 @@ pub enum HostView {
 pub struct Reading {
     /// When, by the host's clock.
     pub at: Timestamp,
+    /// When it answered, by the clock of whoever asked. Where that is not known it is 0, and no
+    /// clock agrees with it.
+    #[serde(default)]
+    pub asked_at: Timestamp,
     /// Which machine answered.
     pub machine: MachineId,
     /// What it can run.

@@ -59,24 +59,25 @@ pub(super) fn place<'a>(
 
 /// Where a candidate stands: slots of the group in its failure domain, slots of the group on it,
 /// thousandths promised, name.
-type Rank<'a> = (usize, usize, u64, &'a HostName);
+pub(super) type Rank<'a> = (usize, usize, u64, &'a HostName);
 
 /// Candidates of one region for one group.
 #[derive(Default)]
-struct Candidates<'a> {
+pub(super) struct Candidates<'a> {
     order: BTreeSet<Rank<'a>>,
-    hosts: BTreeMap<&'a HostName, Rank<'a>>,
+    /// Where each host stands.
+    pub(super) hosts: BTreeMap<&'a HostName, Rank<'a>>,
     domains: BTreeMap<&'a str, usize>,
     full: Option<String>,
 }
 
 /// All that decides where the slots of one group go.
-struct Field<'a, 'f> {
-    inputs: &'f Inputs<'a>,
-    ground: &'f Ground<'a>,
-    group: &'f Group,
-    runs: Runs<'a>,
-    regions: BTreeMap<Region, Candidates<'a>>,
+pub(super) struct Field<'a, 'f> {
+    pub(super) inputs: &'f Inputs<'a>,
+    pub(super) ground: &'f Ground<'a>,
+    pub(super) group: &'f Group,
+    pub(super) runs: Runs<'a>,
+    pub(super) regions: BTreeMap<Region, Candidates<'a>>,
 }
 
 type No = (String, &'static str);
@@ -174,7 +175,8 @@ impl<'a> Field<'a, '_> {
         Ok(Placed { host: host.clone(), pool: mounted.then_some(pool), address, why })
     }
 
-    fn candidates(
+    /// Hosts of a region that can run it, ranked. `there` are the hosts of the group's slots.
+    pub(super) fn candidates(
         &self,
         ledger: &Ledger<'a>,
         region: &Region,
@@ -268,11 +270,7 @@ impl<'a> Field<'a, '_> {
         for spec in self.inputs.desired.hosts.values().filter(|spec| spec.region == *region) {
             let account = ledger.look(&spec.name);
             let trusted = account.map(|account| account.host());
-            let lacks = |account: &super::Account<'_>| {
-                let storage = storage(self.group, account.host());
-                account.lacks(self.group.mounts.len(), storage, self.group.guest)
-            };
-            let why = unfit(spec, trusted, &self.runs).or_else(|| lacks(account?));
+            let why = unfit(spec, trusted, &self.runs).or_else(|| lacks(self.group, account?));
             reasons.push(format!("{} {}", spec.name, why.unwrap_or_else(|| "is full".into())));
         }
         if reasons.is_empty() {
@@ -290,7 +288,11 @@ impl<'a> Field<'a, '_> {
 const HINT: &str = "add a host to the region in tiedown.toml, make room, or ask for less";
 
 /// Why nothing new goes to a host, whatever room it has.
-fn unfit(spec: &HostSpec, trusted: Option<Trusted<'_>>, runs: &Runs<'_>) -> Option<String> {
+pub(super) fn unfit(
+    spec: &HostSpec,
+    trusted: Option<Trusted<'_>>,
+    runs: &Runs<'_>,
+) -> Option<String> {
     match spec.state {
         HostState::Cordoned | HostState::Lost => {
             return Some(format!("is {}", spec.state.as_str()));
@@ -305,6 +307,11 @@ fn unfit(spec: &HostSpec, trusted: Option<Trusted<'_>>, runs: &Runs<'_>) -> Opti
         }
         Some(_) => None,
     }
+}
+
+/// Why a host has no room for a slot of the group; nothing if it has.
+pub(super) fn lacks(group: &Group, account: &super::Account<'_>) -> Option<String> {
+    account.lacks(group.mounts.len(), storage(group, account.host()), group.guest)
 }
 
 fn storage(group: &Group, host: Trusted<'_>) -> Size {

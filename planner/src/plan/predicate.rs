@@ -2,6 +2,7 @@
 //! usage, pids or health: those change by themselves.
 
 use super::step::{Marks, Step};
+use crate::model::guest::Guest;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::{Role, Supervision};
 use crate::model::observed::{InstanceState, PoolView, Reading};
@@ -11,6 +12,7 @@ use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::model::volume::VolumeState;
 use alloc::string::{String, ToString};
+use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 /// One fact that a host can judge.
@@ -96,6 +98,20 @@ pub enum Predicate {
         /// Which.
         slot: SlotId,
     },
+    /// No other instance of the host has the address.
+    AddressFree {
+        /// Which address.
+        address: Ipv4Addr,
+        /// For whom.
+        instance: InstanceId,
+    },
+    /// The host can reserve so much memory and so many cpus more.
+    GuestFits {
+        /// How much.
+        guest: Guest,
+        /// How much the host has in all.
+        of: Guest,
+    },
     /// The instance is kept running like this.
     InstanceSupervised {
         /// Which.
@@ -160,7 +176,9 @@ impl Predicate {
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
             | Self::SlotIdle { .. }
+            | Self::AddressFree { .. }
             | Self::InstanceSupervised { .. } => self.instance_failure(reading),
+            Self::GuestFits { guest, of } => reading.lack(*guest, *of),
         }
     }
 
@@ -218,6 +236,8 @@ impl Predicate {
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
             | Self::SlotIdle { .. }
+            | Self::AddressFree { .. }
+            | Self::GuestFits { .. }
             | Self::InstanceSupervised { .. } => return None,
         };
         (!holds).then(|| alloc::format!("volume {id}: {}", state(id)))
@@ -255,6 +275,11 @@ impl Predicate {
                 .map(|view| {
                     alloc::format!("{slot} has instance {}, {}", view.id, view.state.as_str())
                 }),
+            Self::AddressFree { address, instance } => reading
+                .instances
+                .values()
+                .find(|view| view.address == *address && view.id != *instance)
+                .map(|view| alloc::format!("{address} is the address of instance {}", view.id)),
             Self::InstanceSupervised { instance, supervision } => match found(instance) {
                 Some(view) if view.supervision == *supervision => None,
                 Some(_) => Some(alloc::format!("instance {instance} is supervised otherwise")),
@@ -269,7 +294,8 @@ impl Predicate {
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
             | Self::VolumeErasable { .. }
-            | Self::VolumeIdle { .. } => None,
+            | Self::VolumeIdle { .. }
+            | Self::GuestFits { .. } => None,
         }
     }
 }
@@ -284,6 +310,17 @@ impl Reading {
         let ours: Size =
             ours.map(|v| v.spec.size.rounded_up_to(pool.extent).plus(pool.header)).sum();
         ours.plus(self.foreign.iter().map(|foreign| foreign.size).sum())
+    }
+
+    /// What is missing for a guest beside those that are there, in words.
+    fn lack(&self, guest: Guest, of: Guest) -> Option<String> {
+        let memory: Size = self.instances.values().map(|view| view.memory).sum();
+        let cpus = self.instances.values().fold(0u32, |sum, view| sum.saturating_add(view.cpus));
+        if memory.plus(guest.memory) > of.memory {
+            return Some(alloc::format!("{memory} of {} memory are reserved", of.memory));
+        }
+        (cpus.saturating_add(guest.cpus) > of.cpus)
+            .then(|| alloc::format!("{cpus} of {} cpus are reserved", of.cpus))
     }
 
     /// How much can still be promised at this overcommit.

@@ -131,6 +131,7 @@ fn from_marks(
         volumes,
         address,
         applied: applied.map(|main| main.release.clone()),
+        applied_spec: None,
         failed: None,
         held: false,
     }

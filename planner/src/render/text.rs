@@ -2,8 +2,12 @@
 //! rest, app by app; at the end one line that sums up.
 
 mod changes;
+pub(super) mod parts;
 mod report;
 mod rollouts;
+mod why;
+
+pub use why::why;
 
 use super::{Paint, Tone};
 use crate::plan::Plan;

@@ -72,7 +72,8 @@ pub(super) fn plan(
         on_failure: Vec::new(),
         claims_on_failure: Vec::new(),
     };
-    let start = step::start_instance(&host, crew.instance(berth, Vec::new()), &[]);
+    let new = crew.inputs.desired.hosts.get(&host);
+    let start = step::start_instance(&host, crew.instance(berth, Vec::new()), &[], new);
     let stop = step::stop(&host, &id, &slot);
     let slots = group.kept.iter().map(|kept| kept.claim.slot.clone());
     let release = &crew.runs.release;

@@ -80,8 +80,9 @@ pub(super) fn deploy(
     let host = kept.claim.host.clone();
     let mut steps = Vec::new();
     for volume in kept.volumes.iter().filter(|volume| volume.mount.is_some()) {
-        if let Some(first) = volume_step(crew, kept, volume, changes) {
-            steps.push(first);
+        let first = volume_steps(crew, kept, volume, changes);
+        if !first.is_empty() {
+            steps.extend(first);
             let claimed = ClaimedVolume {
                 id: volume.id.clone(),
                 incarnation: volume.incarnation,
@@ -112,7 +113,7 @@ pub(super) fn deploy(
     let berth = Berth { slot: &slot, role: Role::Main, host: &host, address: kept.claim.address };
     let caps: Vec<(VolumeId, Size)> =
         mounted.iter().map(|volume| (volume.id.clone(), volume.size())).collect();
-    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps));
+    steps.push(step::start_instance(&host, crew.instance(berth, binds.collect()), &caps, None));
     let gate = if gated { crew.gate(berth) } else { Gate::Open };
     let sizes: Vec<_> = mounted.iter().map(|v| (v.source.clone(), v.size())).collect();
     let claims_before = vec![ClaimAct::Write(kept.claim.clone())];
@@ -122,6 +123,7 @@ pub(super) fn deploy(
         }
     }
     kept.claim.applied = Some(crew.runs.release.clone());
+    kept.claim.applied_spec = Some(crew.runs.spec.clone());
     kept.claim.failed = None;
     Lane {
         object: Object::Slot { slot: slot.clone() },
@@ -148,14 +150,14 @@ fn grow(crew: &Crew<'_, '_>, kept: &Kept<'_>, changes: &mut Vec<Change>) -> Vec<
     steps
 }
 
-/// The step that makes a volume of an existing slot, or takes it back.
-fn volume_step(
+/// The steps that make a volume of an existing slot, or take it back.
+fn volume_steps(
     crew: &Crew<'_, '_>,
     kept: &Kept<'_>,
     volume: &VolumeDiff<'_>,
     changes: &mut Vec<Change>,
-) -> Option<Step> {
-    let mount = volume.mount?;
+) -> Vec<Step> {
+    let Some(mount) = volume.mount else { return Vec::new() };
     let host = &kept.claim.host;
     match &volume.need {
         VolumeNeed::Make { size, begun } => {
@@ -169,10 +171,10 @@ fn volume_step(
             };
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
-            Some(make(crew, kept.host, spec, room))
+            vec![make(crew, kept.host, spec, room)]
         }
-        VolumeNeed::TakeBack { since } => {
-            let view = volume.view?;
+        VolumeNeed::TakeBack { since, to } => {
+            let Some(view) = volume.view else { return Vec::new() };
             let marks = Marks {
                 slot: kept.claim.slot.clone(),
                 source: volume.source.clone(),
@@ -180,13 +182,20 @@ fn volume_step(
             };
             let why = "it is the slot's own and had been retired";
             changes.push(wording::taken_back(host, &marks, view, why.into()));
-            Some(step::take_back_volume(host, view, *since, marks))
+            let mut steps = vec![step::take_back_volume(host, view, *since, marks)];
+            let has = view.spec.size;
+            if has < *to {
+                let over = crew.inputs.policy.overcommit_thousandths;
+                changes.push(wording::grown(&kept.claim, volume, has, *to));
+                steps.push(step::grow_volume(host, &volume.id, has, *to, over));
+            }
+            steps
         }
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
-        | VolumeNeed::Lost => None,
+        | VolumeNeed::Lost => Vec::new(),
     }
 }
 
@@ -225,6 +234,7 @@ pub(super) fn create(
         volumes: BTreeMap::new(),
         address: placed.address,
         applied: None,
+        applied_spec: None,
         failed: None,
         held: false,
     };
@@ -244,12 +254,13 @@ pub(super) fn create(
     }
     let slot = &wanted.slot;
     let berth = Berth { slot, role: Role::Main, host: name, address: placed.address };
-    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps));
+    steps.push(step::start_instance(name, crew.instance(berth, binds), &caps, Some(host.spec)));
     let claims_before = vec![ClaimAct::Write(claim.clone())];
     for (claimed, (_, size)) in claim.volumes.values_mut().zip(&caps) {
         claimed.size = *size;
     }
     claim.applied = Some(crew.runs.release.clone());
+    claim.applied_spec = Some(crew.runs.spec.clone());
     let release = crew.runs.release.clone();
     Some(Lane {
         object: wanted.object(),

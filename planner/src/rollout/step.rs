@@ -1,5 +1,7 @@
 //! Steps with their predicates: what must be so before an act, and what is so after it.
 
+use crate::model::guest::Guest;
+use crate::model::host::HostSpec;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::{InstanceSpec, Role, Supervision};
 use crate::model::name::HostName;
@@ -113,11 +115,13 @@ pub(super) fn destroy_volume(host: &HostName, view: &VolumeView, retired: Timest
     step(host, act, vec![before], vec![after])
 }
 
-/// Starts an instance. `volumes` are its volumes with the caps they have by then.
+/// Starts an instance. `volumes` are its volumes with the caps they have by then; `new` is its
+/// host, where no instance of the slot gives way to it.
 pub(super) fn start_instance(
     host: &HostName,
     instance: InstanceSpec,
     volumes: &[(VolumeId, Size)],
+    new: Option<&HostSpec>,
 ) -> Step {
     let idle = match instance.role {
         Role::Main => Predicate::SlotIdle { slot: instance.slot.clone() },
@@ -128,7 +132,12 @@ pub(super) fn start_instance(
     let attached = volumes
         .iter()
         .map(|(volume, size)| Predicate::VolumeAttached { volume: volume.clone(), size: *size });
-    let before = core::iter::once(idle).chain(attached).collect();
+    let free = Predicate::AddressFree { address: instance.address, instance: instance.id.clone() };
+    let fits = new.map(|host| Predicate::GuestFits {
+        guest: instance.guest,
+        of: Guest { memory: host.memory, cpus: host.cpus },
+    });
+    let before = core::iter::once(idle).chain(attached).chain([free]).chain(fits).collect();
     let after = vec![Predicate::InstanceRuns {
         instance: instance.id.clone(),
         release: instance.release.clone(),

@@ -1,5 +1,7 @@
 //! Changes in words: what a plan says of each object that it changes.
 
+mod release;
+
 use super::instance::Crew;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::VolumeDiff;
@@ -131,11 +133,20 @@ pub(super) fn deployed(crew: &Crew<'_, '_>, kept: &Kept<'_>) -> Change {
         }
         InstanceNeed::Nothing => (Verb::Update, release.clone(), String::new()),
     };
+    let known = kept.claim.applied_spec.as_deref().filter(|_| match &kept.instance {
+        InstanceNeed::Redeploy { from } => kept.claim.applied.as_ref() == Some(from),
+        InstanceNeed::Restart { .. }
+        | InstanceNeed::Start
+        | InstanceNeed::Confirm
+        | InstanceNeed::Nothing => false,
+    });
+    let differences = known.map(|known| release::differences(known, &crew.runs.spec));
+    let differences = differences.unwrap_or_default();
     Change {
         object: slot_object(&kept.claim.slot),
         verb,
         host: kept.claim.host.clone(),
-        fields: field("release", before, release).into_iter().collect(),
+        fields: field("release", before, release).into_iter().chain(differences).collect(),
         reasons: sentence(why),
     }
 }

@@ -29,10 +29,10 @@ pub(super) fn guard(inputs: &Inputs<'_>, diff: &mut Diff<'_>, report: &mut Repor
         if inputs.desired.apps.contains_key(app) {
             continue;
         }
+        // That the other is there already does not count: it may have come up without volumes in
+        // an earlier pass. It is new as long as it never had one.
         let twin = making.iter().find(|(other, made)| {
-            *made == lost
-                && !inputs.claims.apps.contains_key(*other)
-                && !losing.contains_key(*other)
+            !made.is_disjoint(lost) && !had_volumes(inputs, other) && !losing.contains_key(*other)
         });
         if let Some((other, _)) = twin {
             let why = (
@@ -45,8 +45,19 @@ pub(super) fn guard(inputs: &Inputs<'_>, diff: &mut Diff<'_>, report: &mut Repor
             );
             refuse(diff, app, why.clone(), report);
             refuse(diff, other, why, report);
+            // A rename is done as a whole or not at all.
+            diff.gone.retain(|gone| gone.claim.slot.app != *app);
+            if !inputs.claims.apps.contains_key(other) {
+                let groups = diff.groups.iter_mut().filter(|group| group.app.name == *other);
+                groups.for_each(|group| group.wanted.clear());
+            }
         }
     }
+}
+
+/// Whether the app was ever given a volume.
+fn had_volumes(inputs: &Inputs<'_>, app: &AppName) -> bool {
+    inputs.claims.incarnations.keys().any(|(slot, _)| slot.app == *app)
 }
 
 /// Volumes with data that would be detached, by app.

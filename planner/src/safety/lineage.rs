@@ -57,7 +57,10 @@ impl<'m> Memory<'m> {
                 format!("this commit is older than {applied}, which was applied last"),
                 "run from a newer commit; to go back, revert the change in a new commit",
             )),
-            Lineage::Descends | Lineage::Sideways { .. } | Lineage::Unknown { .. } => None,
+            Lineage::Descends
+            | Lineage::Unselected { .. }
+            | Lineage::Sideways { .. }
+            | Lineage::Unknown { .. } => None,
         }
     }
 
@@ -77,6 +80,12 @@ impl<'m> Memory<'m> {
             Some(Lineage::Sideways { applied }) => {
                 let why = format!("this commit does not descend from {applied}, applied last");
                 return Err(Refusal::new(why, rebase));
+            }
+            Some(Lineage::Unselected { manifest }) => {
+                let why = format!("{manifest} is still there, and nothing selects it any more");
+                let hint = "let [apps] of tiedown.toml select it again; to remove the app, delete \
+                            its manifest";
+                return Err(Refusal::new(why, hint));
             }
             Some(Lineage::Unknown { why }) => {
                 let why = format!("what was applied last cannot be compared with this: {why}");

@@ -23,7 +23,7 @@ pub(super) fn guard(
     diff: &mut Diff<'_>,
     report: &mut Report,
 ) {
-    let now = ground.trusted.values().map(|host| host.reading.at).max().unwrap_or_default();
+    let now = ground.trusted.values().map(|host| host.reading.asked_at).max().unwrap_or_default();
     let mut volumes: BTreeMap<&AppName, usize> = BTreeMap::new();
     for claim in ground.claims.values() {
         *volumes.entry(&claim.slot.app).or_default() += claim.volumes.len();

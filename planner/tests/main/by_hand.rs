@@ -58,6 +58,7 @@ impl Owned {
         };
         let reading = Reading {
             at: NOW,
+            asked_at: NOW,
             machine: machine(),
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
@@ -202,6 +203,7 @@ pub(crate) fn claim(n: u32, applied: Option<&str>) -> Claim {
         volumes: BTreeMap::from([(source(), claimed)]),
         address: address(n),
         applied: applied.map(release),
+        applied_spec: None,
         failed: None,
         held: false,
     }
@@ -305,6 +307,7 @@ pub(crate) fn plan(rollouts: Vec<Rollout>) -> Plan {
         fleet: fleet(),
         commit: None,
         changes: Vec::new(),
+        remembered: BTreeMap::new(),
         corrections: Vec::new(),
         rollouts,
         first_records: Vec::new(),

@@ -39,7 +39,7 @@ impl Case {
 
     fn purge() -> Self {
         let mut world = Owned::new().after(&deploy()).after(&scale_down());
-        world.reading().at = Timestamp(NOW.0 + 8 * 86_400);
+        (world.reading().at, world.reading().asked_at) = (days_later(8), days_later(8));
         world.permits = Permits::NONE.grant(Permit::Destroy);
         Self { world, plan: purge() }
     }
@@ -206,11 +206,19 @@ fn a_volume_is_retired_after_its_instance_was_stopped() {
     });
 }
 
+fn days_later(days: u64) -> Timestamp {
+    Timestamp(NOW.0 + days * 86_400)
+}
+
 #[test]
 fn data_goes_only_when_all_say_so() {
+    // A clock that jumped, the host's or ours.
+    Case::purge().breaks(Rule::Destroy, |case| case.world.reading().at.0 += 301);
+    Case::purge().breaks(Rule::Destroy, |case| case.world.reading().asked_at.0 += 301);
     Case::purge().breaks(Rule::Destroy, |case| case.world.permits = Permits::NONE);
     Case::purge().breaks(Rule::Destroy, |case| {
-        case.world.reading().at = Timestamp(NOW.0 + 6 * 86_400);
+        let reading = case.world.reading();
+        (reading.at, reading.asked_at) = (days_later(6), days_later(6));
     });
     Case::purge().breaks(Rule::Destroy, |case| {
         let view = case.world.reading().volumes.get_mut(&volume(2).id).unwrap();

@@ -5,7 +5,7 @@ use planner::document::{DocumentError, ObservedDocument, SavedPlan};
 use planner::report::Report;
 
 fn saved() -> SavedPlan {
-    SavedPlan { plan: deploy(), report: Report::default() }
+    SavedPlan::new(deploy(), Report::default(), &Owned::new().claims)
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Fleet {
     pub(crate) config: Config,
     /// What is on the machines, whether they answer or not.
     pub(crate) machines: BTreeMap<HostName, Reading>,
+    /// Hosts that were taken out of the fleet's file.
+    pub(crate) unlisted: BTreeMap<HostName, HostConfig>,
     pub(crate) claims: Claims,
     pub(crate) now: Timestamp,
 }
@@ -42,6 +44,7 @@ impl Fleet {
         let mut fleet = Self {
             config,
             machines: BTreeMap::new(),
+            unlisted: BTreeMap::new(),
             claims: Claims { complete: true, ..Claims::default() },
             now: Timestamp(1_800_000_000),
         };
@@ -68,7 +71,8 @@ impl Fleet {
                 Some(why) => HostView::Unread { why: why.clone(), hint: String::new() },
                 None => {
                     let mut reading = self.machines[name].clone();
-                    reading.at = self.now;
+                    reading.at = Timestamp(self.now.0.saturating_add_signed(host.clock));
+                    reading.asked_at = self.now;
                     HostView::Read(reading)
                 }
             };
@@ -271,6 +275,7 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
     });
     Reading {
         at: Timestamp::default(),
+        asked_at: Timestamp::default(),
         machine,
         runs: kinds.collect(),
         shared_ports: false,

@@ -2,6 +2,8 @@
 //! that nobody would write.
 
 mod corpus;
+mod documented;
 mod edges;
+mod edits;
 mod golden;
 mod hostile;

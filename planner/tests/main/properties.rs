@@ -9,7 +9,12 @@ use crate::fleet::Fleet;
 use deed::{Commit, History, How};
 use oracle::Before;
 use planner::Planned;
+use planner::document::SavedPlan;
+use planner::model::observed::{HostView, Observed};
+use planner::model::time::Timestamp;
+use planner::remainder::{Remainder, remainder};
 use planner::report::Kind;
+use planner::simulate::simulate;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +86,7 @@ fn live(history: &History, done: &mut Done) {
     // At last everything answers, nobody is in the way, and what failed is tried again.
     for host in fleet.config.hosts.values_mut() {
         host.unread = None;
+        host.clock = 0;
         host.state = "active".to_string();
     }
     for claim in fleet.claims.slots.values_mut() {
@@ -96,6 +102,14 @@ fn count(planned: &Planned, done: &mut Done) {
     for word in acts.chain(kinds) {
         *done.entry(word.to_string()).or_default() += 1;
     }
+}
+
+/// What is left of a saved plan, of which nobody but the plan itself has changed anything.
+fn left_of(saved: &SavedPlan, fleet: &Fleet) -> Remainder {
+    let (observed, claims) = (fleet.observed(), &fleet.claims);
+    let left = remainder(&saved.plan, &saved.claims, &observed, claims, fleet.now);
+    assert_eq!((&left.stale, &left.skipped), (&Vec::new(), &Vec::new()), "{:#?}", saved.plan);
+    left
 }
 
 /// Plans and applies once; if that went through, again until nothing is left to do.
@@ -126,6 +140,11 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
             planned.plan.changes, planned.report
         );
         let before = Before::of(fleet);
+        let (observed, claims) = (fleet.observed(), fleet.claims.clone());
+        let saved = SavedPlan::new(planned.plan.clone(), planned.report.clone(), &claims);
+        let left = left_of(&saved, fleet);
+        let all = (planned.plan.steps().count(), &planned.plan.changes);
+        assert_eq!((left.plan.steps().count(), &left.plan.changes), all, "nothing has happened");
         match commit.how {
             How::Whole => fleet.apply(&planned.plan, &BTreeSet::new()),
             How::Cut(share) => {
@@ -140,6 +159,24 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
         }
         before.keeps(fleet);
         match commit.how {
+            How::Whole => {
+                let left = left_of(&saved, fleet);
+                assert!(left.plan.is_empty(), "all was done: {:#?}", left.plan.rollouts);
+            }
+            How::Cut(_) => {
+                let left = left_of(&saved, fleet);
+                fleet.checked(&left.plan);
+                let (whole, remembered) = simulate(&observed, &claims, &saved.plan, fleet.now);
+                let mut again = fleet.clone();
+                again.apply(&left.plan, &BTreeSet::new());
+                // Hosts' clocks differ; when each was asked is not the question.
+                let (again_seen, whole) = (timeless(again.observed()), timeless(whole));
+                assert!(again_seen == whole, "cut short and applied again, it ends elsewhere");
+                assert_eq!(again.claims.slots, remembered.slots, "cut short and applied again");
+            }
+            How::Failing(_) => {}
+        }
+        match commit.how {
             How::Whole => {}
             How::Cut(_) | How::Failing(_) => return,
         }
@@ -148,4 +185,14 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
         fleet.config.permits.clear();
     }
     panic!("it does not come to rest in {PASSES} passes");
+}
+
+/// What hosts said, without when.
+fn timeless(mut observed: Observed) -> Observed {
+    for view in observed.values_mut() {
+        if let HostView::Read(reading) = view {
+            reading.at = Timestamp::default();
+        }
+    }
+    observed
 }

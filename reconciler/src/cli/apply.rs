@@ -1,6 +1,9 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
-use super::error::{Refused, Stale, Usage};
+mod saved;
+mod summary;
+
+use super::error::Usage;
 use super::exit::{Ending, Exit};
 use super::global::{Apps, Global};
 use super::output::{Closed, Format, Output};
@@ -8,19 +11,14 @@ use super::plan::{Allowed, is_idle, of_report, show};
 use super::progress::Progress;
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{Ask, Looked, PassError, checks};
-use crate::repository::Repository;
-use crate::repository::snapshot::Snapshot;
-use anyhow::Context;
+use crate::pass::{Ask, Looked, PassError, checks, checks_of};
 use executor::apply::{Options, Outcome};
 use planner::check::Checked;
-use planner::document::SavedPlan;
 use planner::plan::Plan;
 use serde_json::json;
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Show the plan, ask, and apply it; a summary always. A saved plan is not asked about.
@@ -48,7 +46,28 @@ pub(super) struct Args {
     allowed: Allowed,
 }
 
+/// As [`begin`]; if JSON was asked for, the last line is a summary, however it ends.
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let summed = AtomicBool::new(false);
+    let exit = begin(args, global, output, &summed).await?;
+    if output.format == Format::Json && !summed.load(Ordering::Relaxed) {
+        let last = json!({
+            "event": "summary",
+            "outcome": null,
+            "why": "it was told to end at once",
+            "exit": exit.code(),
+        });
+        unless_closed(output.json(&last))?;
+    }
+    Ok(exit)
+}
+
+async fn begin(
+    args: &Args,
+    global: &Global,
+    output: Output,
+    summed: &AtomicBool,
+) -> anyhow::Result<Exit> {
     let asks = args.saved.is_none() && !args.auto_approve;
     if asks && (!output.can_ask() || output.format == Format::Json) {
         return Err(Usage::new(
@@ -57,7 +76,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         )
         .into());
     }
-    let saved = args.saved.as_deref().map(read_saved).transpose()?;
+    let saved = args.saved.as_deref().map(saved::read).transpose()?;
     let repository = global.repository()?;
     let snapshot = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
         Some(commit) => repository.at(commit)?,
@@ -80,19 +99,19 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let mut looked = ask.look().await?;
     let is_saved = saved.is_some();
     if let Some(saved) = saved {
-        same_source(&saved, &ask, &repository, global, &looked).await?;
-        looked.plan = saved.plan;
-        looked.report = saved.report;
+        saved::same_source(&saved, &ask, &repository, global, &looked).await?;
+        looked.plan = saved.plan.clone();
+        looked.report = saved.report.clone();
+        unless_closed(show(&looked, output))?;
+        saved::judge(&saved, &mut looked, output)?;
     }
     let checked = match ask.judge(&looked.plan, &looked.observed, &looked.claims) {
-        // It was sound when it was made: what it was made from is not there any more.
         Err(PassError::Unsound(violations)) if is_saved => {
-            let found = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            return Err(Stale { found }.into());
+            return Err(saved::unsound(&violations));
         }
         checked => checked?,
     };
-    let shown = unless_closed(show(&looked, output))?;
+    let shown = is_saved || unless_closed(show(&looked, output))?;
     if asks && !is_idle(&looked) && !(shown && approved(output)) {
         return Err(
             Usage::new("not approved, so nothing was begun", "answer `yes` to apply").into()
@@ -105,7 +124,20 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     }
     let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let work = carry_out(args, &ask, &looked, &checked, &hosts, &stop, output);
+    if output.format == Format::Json {
+        let plan = planner::render::json::plan(&looked.plan, &looked.report);
+        unless_closed(output.json(&json!({ "event": "plan", "plan": plan })))?;
+    }
+    let work = Work {
+        parallelism: usize::from(args.parallelism),
+        lock_timeout: args.lock_timeout,
+        by_hand: String::new(),
+    };
+    let work = async {
+        let exit = carry_out(&work, &ask, &looked, &checked, &hosts, &stop, output).await;
+        summed.store(true, Ordering::Relaxed);
+        exit
+    };
     stop::patiently(&stop, output, work).await
 }
 
@@ -118,58 +150,32 @@ fn tell_unended(records: &Records, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_saved(path: &Path) -> anyhow::Result<SavedPlan> {
-    let what = || format!("cannot use the saved plan {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(what)?;
-    SavedPlan::from_json(&text).with_context(what)
-}
-
-/// A saved plan is for the commit it was made from; the one that is asked for now must mean the
-/// same for the apps in it.
-async fn same_source(
-    saved: &SavedPlan,
-    ask: &Ask<'_>,
-    repository: &Repository,
-    global: &Global,
-    looked: &Looked,
-) -> anyhow::Result<()> {
-    let refused = |message: String| Refused { message, hint: "plan again".to_owned() };
-    if saved.plan.fleet != ask.settings.fleet {
-        let message = format!("the plan is for the fleet {}", saved.plan.fleet);
-        return Err(refused(message).into());
-    }
-    let now: Snapshot<'_> = global.snapshot(repository)?;
-    if now.source() == ask.snapshot.source() && saved.plan.commit.is_some() {
-        return Ok(());
-    }
-    let asked = Ask { snapshot: &now, ..*ask }.look().await?;
-    for app in saved.plan.apps() {
-        let same = asked.desired.apps.get(app) == looked.desired.apps.get(app)
-            && asked.artifacts.get(app) == looked.artifacts.get(app);
-        if !same {
-            let message =
-                format!("{} means something else for app {app} than the plan", now.name());
-            return Err(refused(message).into());
-        }
-    }
-    Ok(())
-}
-
 fn approved(output: Output) -> bool {
     output.say("\nDo you want to perform these actions? Only 'yes' will be accepted.");
     output.ask("  Enter a value: ").as_deref() == Some("yes")
 }
 
 /// Applying goes on when nobody reads the results any more.
-fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<bool> {
+pub(super) fn unless_closed(result: anyhow::Result<()>) -> anyhow::Result<bool> {
     match result {
         Err(error) if error.is::<Closed>() => Ok(false),
         result => result.map(|()| true),
     }
 }
 
-async fn carry_out(
-    args: &Args,
+/// How a plan is carried out.
+pub(super) struct Work {
+    /// Steps at once, at least 1.
+    pub(super) parallelism: usize,
+    /// How long to wait for a lock, in seconds.
+    pub(super) lock_timeout: u64,
+    /// What a person asked for by hand; empty: what the commit asks for.
+    pub(super) by_hand: String,
+}
+
+/// Applies, tells how it goes, and sums up.
+pub(super) async fn carry_out(
+    work: &Work,
     ask: &Ask<'_>,
     looked: &Looked,
     checked: &Checked<Plan>,
@@ -178,11 +184,15 @@ async fn carry_out(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let progress = Progress::new(output);
+    let (purpose, by) = match work.by_hand.as_str() {
+        "" => (format!("apply of {}", ask.snapshot.name()), whoami()),
+        what => (what.to_owned(), format!("{}, by hand: {what}", whoami())),
+    };
     let options = Options {
-        parallelism: usize::from(args.parallelism),
-        lock_wait: Duration::from_secs(args.lock_timeout),
-        purpose: format!("apply of {}", ask.snapshot.name()),
-        by: whoami(),
+        parallelism: work.parallelism,
+        lock_wait: Duration::from_secs(work.lock_timeout),
+        purpose,
+        by,
     };
     let say = Box::new(move |event| progress.tell(&event));
     let outcome = ask.apply(checked, hosts, &options, say, Arc::clone(stop)).await;
@@ -193,21 +203,32 @@ async fn carry_out(
         }
         outcome => outcome?,
     };
+    let outcome = outcome.with(&looked.behind, &looked.not_tried);
     let ending = ending(&outcome, looked);
     if is_idle(looked) && output.format == Format::Text {
         return Ok(ending.exit());
     }
-    let status = status::look(ask.settings, hosts, ask.records, &checks(&looked.desired)).await?;
+    let checks = match looked.desired.apps.is_empty() {
+        true => checks_of(ask.snapshot, ask.settings),
+        false => checks(&looked.desired),
+    };
+    let status = status::look(ask.settings, hosts, ask.records, &checks).await?;
     let told = match output.format {
         Format::Text => {
-            let text = format!("\n{}\n{}", summary(&outcome, looked), status::slots(&status));
+            let text = format!(
+                "\n{}\n{}",
+                summary::summary(&outcome, &looked.plan),
+                status::slots(&status)
+            );
             output.result(&text)
         }
         Format::Json => output.json(&json!({
-            "plan": planner::render::json::plan(&looked.plan, &looked.report),
+            "event": "summary",
+            "summary": looked.plan.summary(),
             "outcome": outcome,
             "status": status,
-            "exit": ending.exit().code(),
+            // When it was asked to stop, the signal decides.
+            "exit": (!outcome.stopped).then(|| ending.exit().code()),
         })),
     };
     unless_closed(told)?;
@@ -222,40 +243,6 @@ fn whoami() -> String {
 
 /// The one value that exit code and summary are made from.
 fn ending(outcome: &Outcome, looked: &Looked) -> Ending {
-    let whole = outcome.is_complete();
-    let nothing_done = outcome.done.is_empty();
-    Ending {
-        stale: outcome.is_stale(),
-        errored: !whole && nothing_done && !outcome.is_stale() && !outcome.stopped,
-        partly: !whole && !nothing_done,
-        ..of_report(&looked.report)
-    }
-}
-
-/// What was done, what failed and why, what was not tried.
-fn summary(outcome: &Outcome, looked: &Looked) -> String {
-    let mut text = String::new();
-    for failure in &outcome.failures {
-        let how = if failure.stale { "Stale" } else { "Failed" };
-        let step = failure.step.as_ref().map_or("did not come up", |step| step.0.as_str());
-        let _ = writeln!(text, "{how}: {}: {step}: {}", failure.object, failure.why);
-    }
-    for skipped in &outcome.skipped {
-        let _ = writeln!(text, "Not tried: {}: {}", skipped.object, skipped.why);
-    }
-    let made = outcome.done.iter().filter(|(_, e)| *e != executor::ensure::Ensured::AlreadySo);
-    let (made, all) = (made.count(), looked.plan.steps().count());
-    let _ = match (outcome.is_complete(), outcome.stopped) {
-        (true, _) => {
-            let summary = looked.plan.summary();
-            let (add, change, destroy) = (summary.add, summary.change, summary.destroy);
-            writeln!(text, "Applied: {add} added, {change} changed, {destroy} destroyed.")
-        }
-        (false, true) => writeln!(text, "Stopped: {made} of {all} steps were done."),
-        (false, false) if outcome.is_stale() => {
-            writeln!(text, "Stale: the world moved since the plan was made; nothing was done.")
-        }
-        (false, false) => writeln!(text, "Partly applied: {made} of {all} steps were done."),
-    };
-    text
+    let stale = outcome.is_stale();
+    Ending { stale, partly: !outcome.is_complete() && !stale, ..of_report(&looked.report) }
 }

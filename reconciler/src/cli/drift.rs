@@ -33,7 +33,8 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     };
     ask.guard_records()?;
     let looked = ask.look().await?;
-    let drifted = Drifted::of(&looked.report, &looked.observed, &looked.desired.hosts);
+    let drifted =
+        Drifted::of(&looked.report, &looked.observed, &looked.claims, &looked.desired.hosts);
     match output.format {
         Format::Json => output.json(&drifted)?,
         Format::Text => output.result(&drifted.text())?,

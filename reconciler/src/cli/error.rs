@@ -78,13 +78,16 @@ pub(super) fn tell(error: &anyhow::Error, output: Output) -> Ending {
     if output.format == Format::Json {
         let mut problems: Vec<Value> = found.settings.iter().map(|p| json!(p)).collect();
         problems.extend(found.mistakes.map(json_of).unwrap_or_default());
-        let document = json!({
+        let mut document = json!({
             "errored": true,
             "exit": found.ending.exit().code(),
             "error": message,
             "hint": found.hint,
             "problems": problems,
         });
+        if output.lines {
+            document["event"] = "summary".into();
+        }
         // The error is told already; a reader that has gone changes nothing.
         let _ = output.json(&document);
     }
@@ -108,18 +111,32 @@ pub(super) fn text_of(mistakes: &Mistakes) -> String {
 /// Mistakes as JSON.
 pub(super) fn json_of(mistakes: &Mistakes) -> Vec<Value> {
     let problems = mistakes.problems.iter().map(|(problem, _)| json!(problem));
-    problems.chain(mistakes.clashes.iter().map(|clash| json!(clash))).collect()
+    problems.chain(mistakes.clashes.iter().map(clash_json)).collect()
+}
+
+/// What a clash of manifests is called where mistakes have names.
+pub(super) const CLASH: &str = "clash";
+
+fn clash_json(clash: &crate::settings::problem::Problem) -> Value {
+    let mut value = json!(clash);
+    value["severity"] = json!(Severity::Error);
+    value["code"] = json!(CLASH);
+    value
 }
 
 /// How many mistakes there are, in words.
 pub(super) fn count(mistakes: &Mistakes) -> String {
     let of = |severity| mistakes.problems.iter().filter(|(p, _)| p.severity == severity).count();
-    let plural = |n: usize, word: &str| match n {
-        1 => format!("1 {word}"),
-        n => format!("{n} {word}s"),
-    };
     let errors = of(Severity::Error) + mistakes.clashes.len();
     format!("{}, {}", plural(errors, "error"), plural(of(Severity::Warning), "warning"))
+}
+
+/// A number and what is counted.
+pub(super) fn plural(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        n => format!("{n} {word}s"),
+    }
 }
 
 fn find(error: &anyhow::Error) -> Found<'_> {

@@ -39,7 +39,32 @@ pub(super) struct Global {
     pub(super) worktree: bool,
     /// How results are written.
     #[arg(long, global = true, help_heading = "Reading and writing", value_enum, default_value_t)]
-    pub(super) format: Format,
+    pub(super) format: Asked,
+}
+
+/// How results are asked for. Not every command has each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Asked {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document; of `apply` one object a line, as things happen.
+    Json,
+    /// For a comment on a pull request; only of `plan`.
+    Markdown,
+    /// For code scanning: SARIF 2.1.0; only of `validate`.
+    Sarif,
+}
+
+impl Asked {
+    /// How everything is written that has no form of its own in what was asked for.
+    #[must_use]
+    pub(super) const fn format(self) -> Format {
+        match self {
+            Self::Text | Self::Markdown => Format::Text,
+            Self::Json | Self::Sarif => Format::Json,
+        }
+    }
 }
 
 /// Which apps a command is about.

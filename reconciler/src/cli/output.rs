@@ -5,10 +5,9 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
 /// How results are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// For people.
-    #[default]
     Text,
     /// For programs: one JSON document.
     Json,
@@ -29,6 +28,8 @@ pub(super) struct Unwritable(#[from] std::io::Error);
 pub(super) struct Output {
     /// How results are written.
     pub(super) format: Format,
+    /// Whether JSON comes as one object a line, as things happen.
+    pub(super) lines: bool,
 }
 
 impl Output {
@@ -45,12 +46,15 @@ impl Output {
         }
     }
 
-    /// Writes a result as JSON.
+    /// Writes a result as JSON: a document, or a line.
     ///
     /// # Errors
     /// As [`Output::result`].
     pub(super) fn json(self, value: &impl Serialize) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(value)?;
+        let mut text = match self.lines {
+            true => serde_json::to_string(value)?,
+            false => serde_json::to_string_pretty(value)?,
+        };
         text.push('\n');
         self.result(&text)
     }

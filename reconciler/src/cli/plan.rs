@@ -2,7 +2,7 @@
 
 use super::error::Refused;
 use super::exit::Ending;
-use super::global::{Apps, Global};
+use super::global::{Apps, Asked, Global};
 use super::output::{Format, Output};
 use super::paint::Ansi;
 use crate::fleet::{Abilities, Records};
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use anyhow::Context;
 use planner::document::{ObservedDocument, SavedPlan};
 use planner::model::permit::{Permit, Permits};
-use planner::render::{json, text};
+use planner::render::{json, markdown, text};
 use planner::report::{Kind, Report};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
   tiedown plan
   tiedown plan --app web --rev feature
   tiedown plan -o plan.json && tiedown apply plan.json
-  tiedown plan --detailed-exitcode --format json")]
+  tiedown plan --detailed-exitcode --format json
+  tiedown plan --format markdown > comment.md")]
 pub(super) struct Args {
     /// Save the plan to a file, for `tiedown apply FILE`.
     #[arg(short, long, value_name = "FILE")]
@@ -68,6 +69,15 @@ impl Allowed {
     }
 }
 
+/// What `volumes destroy` is allowed to do with the one volume that it names, if a person allowed
+/// it by a flag or is going to be asked.
+pub(super) fn of_volume(allowed: bool) -> Permits {
+    match allowed {
+        true => Permits::NONE.grant(Permit::Destroy).grant(Permit::Retained),
+        false => Permits::NONE,
+    }
+}
+
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
     let snapshot = global.snapshot(&repository)?;
@@ -92,7 +102,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         }
     };
     if let Some(path) = &args.out {
-        let saved = SavedPlan { plan: looked.plan.clone(), report: looked.report.clone() };
+        let saved = SavedPlan::new(looked.plan.clone(), looked.report.clone(), &looked.claims);
         write(path, &saved.to_json())?;
     }
     if let Some(path) = &args.json_into {
@@ -100,7 +110,13 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         document.push('\n');
         write(path, &document)?;
     }
-    show(&looked, output)?;
+    match global.format {
+        Asked::Markdown => {
+            tell_beside(&looked, output);
+            output.result(&markdown::plan(&looked.plan, &looked.report))?;
+        }
+        Asked::Text | Asked::Json | Asked::Sarif => show(&looked, output)?,
+    }
     if output.format == Format::Json {
         output.json(&json::plan(&looked.plan, &looked.report))?;
     }
@@ -131,15 +147,20 @@ pub(super) fn is_idle(looked: &Looked) -> bool {
 
 /// Shows warnings beside, and the plan unless JSON was asked for.
 pub(super) fn show(looked: &Looked, output: Output) -> anyhow::Result<()> {
+    tell_beside(looked, output);
+    match output.format {
+        Format::Text => output.result(&text::plan(&looked.plan, &looked.report, &Ansi)),
+        Format::Json => Ok(()),
+    }
+}
+
+/// What preparing wants to be told.
+fn tell_beside(looked: &Looked, output: Output) {
     for (problem, source) in &looked.told.warnings {
         output.say(&problem.render(source, planner::manifest::problem::Look::Styled));
     }
     for note in &looked.told.notes {
         output.warn(note);
-    }
-    match output.format {
-        Format::Text => output.result(&text::plan(&looked.plan, &looked.report, &Ansi)),
-        Format::Json => Ok(()),
     }
 }
 

@@ -1,16 +1,25 @@
-//! Progress of an apply on standard error: lines where nobody watches, a line that moves where
-//! somebody does.
+//! Progress of an apply: on standard error lines where nobody watches, a line that moves where
+//! somebody does; as results, if JSON was asked for, one object a line.
 
-use super::output::Output;
+use super::output::{Format, Output};
 use executor::ensure::Ensured;
 use executor::event::{Event, RolloutEnd};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Tells events as they come.
 pub(super) struct Progress {
     output: Output,
     bar: Option<ProgressBar>,
+}
+
+/// An event as a line of JSON.
+#[derive(Serialize)]
+struct Timed<'a> {
+    at: String,
+    #[serde(flatten)]
+    event: &'a Event,
 }
 
 impl Progress {
@@ -28,6 +37,12 @@ impl Progress {
 
     /// Tells one event.
     pub(super) fn tell(&self, event: &Event) {
+        if self.output.format == Format::Json {
+            let at = jiff::Timestamp::now().to_string();
+            // Applying goes on when nobody reads.
+            let _ = self.output.json(&Timed { at, event });
+            return;
+        }
         if let Some(line) = line(event) {
             match &self.bar {
                 Some(bar) => bar.suspend(|| self.output.say(&line)),

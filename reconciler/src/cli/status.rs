@@ -102,6 +102,13 @@ pub(super) fn slots(status: &Status) -> String {
 }
 
 fn state(slot: &SlotStatus) -> String {
+    match slot.held {
+        true => format!("held; {}", state_of_instance(slot)),
+        false => state_of_instance(slot),
+    }
+}
+
+fn state_of_instance(slot: &SlotStatus) -> String {
     let Some(instance) = &slot.instance else { return "no instance".to_owned() };
     let mut text = instance.state.clone();
     match instance.healthy {

@@ -4,22 +4,36 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 31] = [
     "",
     "init",
     "doctor",
     "validate",
     "config",
     "config show",
+    "edit",
+    "edit scale",
+    "edit size",
     "plan",
     "apply",
     "observe",
+    "simulate",
+    "why",
     "drift",
     "status",
     "history",
     "logs",
+    "volumes",
+    "volumes list",
+    "volumes show",
+    "volumes destroy",
+    "volumes adopt",
+    "hold",
+    "unhold",
+    "restart",
     "down",
     "resume",
+    "schema",
     "completions",
     "man",
 ];

@@ -140,3 +140,41 @@ fn doctor_says_what_is_missing_also_where_there_is_no_fleet() {
     assert_eq!(said.code, 1, "{said}");
     assert!(said.out.contains("missing fleet: / is not in a git repository"), "{said}");
 }
+
+#[test]
+fn a_simulated_plan_leaves_nothing_to_plan() {
+    let repo = Repo::new();
+    assert_eq!(repo.run(&["observe", "-o", "../now.json"]).code, 0);
+    assert_eq!(repo.run(&["plan", "-o", "../plan.json"]).code, 0);
+    let simulate = ["simulate", "../plan.json", "--observed"];
+    let said = repo.run(&[&simulate[..], &["../now.json", "-o", "../then.json"]].concat());
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{said}");
+    let said = repo.run_untouched(&["plan", "--observed", "../then.json"]);
+    assert_eq!(said.code, 0, "{said}");
+    assert!(said.out.contains("No changes."), "{said}");
+    let said = repo.run_untouched(&[&simulate[..], &["../plan.json"]].concat());
+    assert_eq!(said.code, 1, "a plan is no observation: {said}");
+    let said = repo.run_untouched(&[&simulate[..], &["../gone.json"]].concat());
+    assert_eq!(said.code, 1, "{said}");
+}
+
+#[test]
+fn why_answers_also_before_anything_runs() {
+    let repo = Repo::new();
+    let said = repo.run_untouched(&["why", "web/app/ewr/1"]);
+    assert_eq!(said.code, 0, "{said}");
+    for words in ["Wanted by", "it goes on ewr-1", "create slot web/app/ewr/1 on ewr-1"] {
+        assert!(said.out.contains(words), "{words} is not in {said}");
+    }
+    let said = repo.run_untouched(&["why", "ewr-1", "--format", "json"]);
+    let told: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((said.code, &told["why"]["wanted"]["file"]), (0, &Value::from("tiedown.toml")));
+    for (unknown, code) in [("web/app/ewr/7", 1), ("ams-1", 1), ("vol_0123456789abcdef", 1)] {
+        let said = repo.run_untouched(&["why", unknown]);
+        assert_eq!(said.code, code, "{said}");
+        assert!(said.err.contains("nothing is known of"), "{said}");
+    }
+    let said = repo.run_untouched(&["why", "a/b"]);
+    assert_eq!(said.code, 1, "{said}");
+    assert!(said.err.contains("name a slot"), "{said}");
+}

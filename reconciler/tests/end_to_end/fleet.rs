@@ -127,6 +127,11 @@ impl Fleet {
 
     /// The command, not yet run.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_in(&self.repo(), args)
+    }
+
+    /// The command in another clone, not yet run.
+    pub(crate) fn command_in(&self, repo: &Path, args: &[&str]) -> Command {
         let binary = env!("CARGO_BIN_EXE_tiedown");
         let mut command = match self.user {
             None => Command::new(binary),
@@ -140,7 +145,7 @@ impl Fleet {
         command
             .args(args)
             .arg("-C")
-            .arg(self.repo())
+            .arg(repo)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.root.path())
@@ -151,6 +156,18 @@ impl Fleet {
     /// Runs tiedown to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs tiedown in another clone to its end.
+    pub(crate) fn run_in(&self, repo: &Path, args: &[&str]) -> Said {
+        Said::of(&self.command_in(repo, args).output().unwrap())
+    }
+
+    /// A clone of the repository beside it.
+    pub(crate) fn clone_as(&self, name: &str) -> PathBuf {
+        let clone = self.root.path().join(name);
+        self.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
+        clone
     }
 
     /// Runs tiedown in the background.

@@ -120,7 +120,7 @@ impl Tiedown {
 }
 
 /// The most slots that a region can be asked for.
-const MOST: i64 = 10_000;
+pub(crate) const MOST: i64 = 10_000;
 
 pub(crate) fn read(problems: &mut Problems, root: &Fields<'_>) -> Tiedown {
     let Some(entry) = root.entry("tiedown") else { return Tiedown::default() };

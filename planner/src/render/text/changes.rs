@@ -2,6 +2,7 @@
 //! same way are told once.
 
 use super::Page;
+use crate::model::name::{AppName, GroupName, SourceName};
 use crate::model::object::Object;
 use crate::model::slot::SlotId;
 use crate::plan::Plan;
@@ -9,9 +10,10 @@ use crate::plan::change::{Change, Field, Verb};
 use crate::plan::step::Act;
 use crate::render::Tone;
 use crate::render::sensitive::{MASK, is_sensitive, shown};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use similar::{ChangeTag, TextDiff};
 
@@ -27,21 +29,44 @@ pub(super) fn losses(page: &mut Page<'_>, plan: &Plan) {
     let destroyed = losses.iter().any(|change| change.verb == Verb::Destroy);
     page.heading(if destroyed { "Data will be lost" } else { "Volumes will be put away" });
     page.gap();
-    told(page, &losses, &BTreeSet::new());
+    told(page, &losses);
+}
+
+/// What happens to volumes.
+pub(super) fn told(page: &mut Page<'_>, changes: &[&Change]) {
+    told_of(page, changes, &BTreeSet::new());
+}
+
+/// All other changes by app; hosts come first.
+pub(super) fn by_app(plan: &Plan) -> Vec<(Option<&AppName>, Vec<&Change>)> {
+    let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
+    rest.sort_by_key(|change| change.object.app());
+    let chunks = rest.chunk_by(|a, b| a.object.app() == b.object.app());
+    chunks.map(|of_app| (of_app[0].object.app(), of_app.to_vec())).collect()
+}
+
+/// What a verb is called.
+pub(super) const fn word(of: Verb) -> &'static str {
+    verb(of).1
+}
+
+/// Changes one after another, with their reasons.
+pub(super) fn listed(page: &mut Page<'_>, changes: &[Change]) {
+    for change in changes {
+        one(page, &[change], &BTreeSet::new());
+    }
 }
 
 /// All other changes, app by app; hosts come first.
 pub(super) fn rest(page: &mut Page<'_>, plan: &Plan) {
-    let mut rest: Vec<&Change> = plan.changes.iter().filter(|change| !is_loss(change)).collect();
-    rest.sort_by_key(|change| change.object.app());
     let mounted = mounted(plan);
-    for of_app in rest.chunk_by(|a, b| a.object.app() == b.object.app()) {
-        match of_app.first().and_then(|change| change.object.app()) {
+    for (app, of_app) in by_app(plan) {
+        match app {
             Some(app) => page.heading(&format!("App {app}")),
             None => page.heading("Hosts"),
         }
         page.gap();
-        told(page, of_app, &mounted);
+        told_of(page, &of_app, &mounted);
     }
 }
 
@@ -57,18 +82,24 @@ const fn is_loss(change: &Change) -> bool {
     }
 }
 
-fn told(page: &mut Page<'_>, changes: &[&Change], mounted: &BTreeSet<&SlotId>) {
-    let mut left: Vec<&Change> = changes.to_vec();
-    while let Some(first) = left.first().copied() {
-        let (alike, others): (Vec<&Change>, Vec<&Change>) =
-            left.into_iter().partition(|other| are_alike(first, other));
-        one(page, &alike, mounted);
-        left = others;
+/// What happens to an app; `mounted` is what [`mounted`] says of the plan.
+pub(super) fn told_of(page: &mut Page<'_>, changes: &[&Change], mounted: &BTreeSet<&SlotId>) {
+    let mut alike: Vec<Vec<&Change>> = Vec::new();
+    let mut places: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();
+    for change in changes {
+        let place = *places.entry(likeness(change)).or_insert(alike.len());
+        match alike.get_mut(place) {
+            Some(others) => others.push(change),
+            None => alike.push(vec![change]),
+        }
+    }
+    for alike in &alike {
+        one(page, alike, mounted);
     }
 }
 
 /// Slots whose instances the plan starts on volumes.
-fn mounted(plan: &Plan) -> BTreeSet<&SlotId> {
+pub(super) fn mounted(plan: &Plan) -> BTreeSet<&SlotId> {
     let started = plan.steps().filter_map(|step| match &step.act {
         Act::StartInstance { instance } => Some(instance),
         _ => None,
@@ -76,21 +107,42 @@ fn mounted(plan: &Plan) -> BTreeSet<&SlotId> {
     started.filter(|spec| !spec.binds.is_empty()).map(|spec| &spec.slot).collect()
 }
 
-/// Whether two changes can be told as one.
-fn are_alike(a: &Change, b: &Change) -> bool {
-    let same_kind = match (&a.object, &b.object) {
-        (Object::Slot { slot: a }, Object::Slot { slot: b }) => of_one_group(a, b),
-        (
-            Object::Volume { slot: a, source: one, .. },
-            Object::Volume { slot: b, source: other, .. },
-        ) => of_one_group(a, b) && one == other,
-        (a, b) => a == b,
+/// What changes that are told as one have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Likeness<'a> {
+    verb: Verb,
+    /// The group, and the volume's name if it is one.
+    group: Option<(&'a AppName, &'a GroupName, Option<&'a SourceName>)>,
+    /// What is told of alone.
+    alone: Option<&'a Object>,
+    /// Where new slots go, and why there, is told of each one below what they share.
+    reasons: Option<&'a [String]>,
+    fields: Vec<(&'a str, Option<&'a str>, Option<&'a str>)>,
+}
+
+fn likeness(change: &Change) -> Likeness<'_> {
+    let group = match &change.object {
+        Object::Slot { slot } => Some((&slot.app, &slot.group, None)),
+        Object::Volume { slot, source, .. } => Some((&slot.app, &slot.group, Some(source))),
+        Object::Fleet
+        | Object::Host { .. }
+        | Object::Pool { .. }
+        | Object::App { .. }
+        | Object::Group { .. }
+        | Object::Instance { .. }
+        | Object::Foreign { .. } => None,
     };
     // Each destroyed volume stands on a line of its own.
-    let alone = a.verb == Verb::Destroy && a != b;
-    // Where new slots go, and why there, is told of each one below what they share.
-    let why = is_new_slot(a) || a.reasons == b.reasons;
-    same_kind && !alone && a.verb == b.verb && why && shared(a).eq(shared(b))
+    let alone = change.verb == Verb::Destroy || group.is_none();
+    Likeness {
+        verb: change.verb,
+        group,
+        alone: alone.then_some(&change.object),
+        reasons: (!is_new_slot(change)).then_some(change.reasons.as_slice()),
+        fields: shared(change)
+            .map(|field| (field.name.as_str(), field.before.as_deref(), field.after.as_deref()))
+            .collect(),
+    }
 }
 
 /// Fields that are told of changes together.
@@ -113,10 +165,6 @@ const fn is_new_slot(change: &Change) -> bool {
 
 /// The field that every new slot has a value of its own of.
 const ADDRESS: &str = "address";
-
-fn of_one_group(a: &SlotId, b: &SlotId) -> bool {
-    (&a.app, &a.group) == (&b.app, &b.group)
-}
 
 fn one(page: &mut Page<'_>, alike: &[&Change], mounted: &BTreeSet<&SlotId>) {
     let Some(first) = alike.first() else { return };

@@ -3,6 +3,7 @@
 use super::Page;
 use crate::render::Tone;
 use crate::report::{Drift, Kind, Line, Report};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -35,12 +36,17 @@ fn section(page: &mut Page<'_>, report: &Report, kind: Kind, title: &str) {
     page.heading(title);
     page.gap();
     // One reason for many is told once.
-    let mut left = lines;
-    while let Some(first) = left.first().copied() {
-        let (alike, others): (Vec<&Line>, Vec<&Line>) =
-            left.into_iter().partition(|line| (&line.why, &line.hint) == (&first.why, &first.hint));
-        lines_alike(page, &alike, kind.is_wanting());
-        left = others;
+    let mut reasons: Vec<Vec<&Line>> = Vec::new();
+    let mut places = BTreeMap::new();
+    for line in lines {
+        let place = *places.entry((&line.why, &line.hint)).or_insert(reasons.len());
+        match reasons.get_mut(place) {
+            Some(others) => others.push(line),
+            None => reasons.push(alloc::vec![line]),
+        }
+    }
+    for alike in &reasons {
+        lines_alike(page, alike, kind.is_wanting());
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct HostConfig {
     pub(crate) grows_online: bool,
     pub(crate) subnet: Option<String>,
     pub(crate) unread: Option<String>,
+    /// How many seconds its clock is ahead of everybody else's.
+    pub(crate) clock: i64,
     pub(crate) memory: String,
     pub(crate) cpus: u32,
     pub(crate) runs: Vec<String>,
@@ -49,6 +51,7 @@ impl Default for HostConfig {
             grows_online: true,
             subnet: None,
             unread: None,
+            clock: 0,
             memory: "64GB".to_string(),
             cpus: 16,
             runs: vec!["tree".to_string(), "image".to_string()],

@@ -28,6 +28,7 @@ impl Fleet {
             None | Some("descends") => Lineage::Descends,
             Some("older") => Lineage::Older { applied: commit.clone() },
             Some("sideways") => Lineage::Sideways { applied: commit.clone() },
+            Some("unselected") => Lineage::Unselected { manifest: format!("{app}/fly.toml") },
             Some(why) => Lineage::Unknown { why: why.to_string() },
         };
         Desired {

@@ -3,10 +3,12 @@
 use super::world::{World, add_mount, changes, report, tcp, waves};
 use planner::model::artifact::{Artifact, ArtifactKind, Resolved};
 use planner::model::desired::{MaxUnavailable, Scale, Strategy};
+use planner::model::instance::GuestFile;
 use planner::model::observed::InstanceState;
 use planner::model::permit::Permit;
 use planner::plan::step::Act;
 use planner::plan::{ClaimAct, Gate};
+use planner::render::{Plain, text};
 
 #[test]
 fn a_first_deploy_makes_volumes_and_starts_instances_spread_over_hosts() {
@@ -29,6 +31,43 @@ fn a_first_deploy_makes_volumes_and_starts_instances_spread_over_hosts() {
     );
     assert_eq!(report(&planned), [""; 0]);
     assert_eq!(planned.plan.records.len(), 1);
+}
+
+#[test]
+fn a_new_release_says_by_name_what_is_different() {
+    let mut world = World::new(2);
+    let group = world.mounted("web", &[("ewr", 2)]);
+    group.env.insert("OLD".into(), "1".into());
+    group.files = vec![GuestFile { path: "/etc/a.conf".into(), content: b"a\nb\n".to_vec() }];
+    world.apply();
+    let group = world.group("web");
+    group.argv = vec!["serve".into(), "--port".into(), "8 0".into()];
+    group.env.remove("OLD");
+    group.env.insert("NEW".into(), "2".into());
+    group.files[0].content = b"a\nB\n".to_vec();
+    group.mounts.values_mut().for_each(|mount| mount.destination = "/srv".into());
+    group.guest.cpus = 2;
+    group.secrets.insert("KEY".into(), 3);
+    let artifact = Resolved::Found(Artifact::Tree { digest: "b".repeat(64) });
+    world.artifacts.insert("web".parse().unwrap(), artifact);
+    let planned = world.apply();
+    let told = text::plan(&planned.plan, &planned.report, &Plain);
+    let (_, told) = told.split_once("release: ").unwrap();
+    let (_, told) = told.split_once('\n').unwrap();
+    let (told, _) = told.split_once("        what it runs changed").unwrap();
+    let command = told.lines().find(|line| line.contains("command: ")).unwrap();
+    assert!(command.ends_with("→ serve --port '8 0'"), "{command}");
+    let expected = "        source tree: aaaaaaaaaaaa → bbbbbbbbbbbb
+        + env.NEW: 2
+        - env.OLD: 1
+        files./etc/a.conf:
+          - b
+          + B
+        mounts.data: /data → /srv
+        + secrets.KEY: (sensitive)
+        cpus: 1 → 2
+";
+    assert_eq!(told.replace(&format!("{command}\n"), ""), expected);
 }
 
 #[test]

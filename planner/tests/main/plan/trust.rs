@@ -74,7 +74,9 @@ fn a_forgetful_catalog_places_nothing_until_every_host_was_read() {
 #[test]
 fn claims_are_rebuilt_from_marks() {
     let mut world = deployed();
-    let before = world.claims.clone();
+    let mut before = world.claims.clone();
+    // Marks name the release; what it was made of is not on them.
+    before.slots.values_mut().for_each(|claim| claim.applied_spec = None);
     world.claims = planner::model::claim::Claims::default();
     let planned = world.apply();
     assert!(planned.plan.is_empty(), "{:?}", changes(&planned));

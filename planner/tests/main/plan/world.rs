@@ -88,6 +88,7 @@ impl World {
         };
         let reading = Reading {
             at: START,
+            asked_at: START,
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
@@ -226,7 +227,10 @@ impl World {
         self.now = Timestamp(self.now.0 + span.0 / 1000);
         for view in self.observed.values_mut() {
             match view {
-                HostView::Read(reading) => reading.at = self.now,
+                HostView::Read(reading) => {
+                    reading.at = self.now;
+                    reading.asked_at = self.now;
+                }
                 HostView::Unread { .. } => {}
             }
         }

@@ -6,10 +6,14 @@ use crate::fleet::config::{
 };
 use planner::model::claim::Claims;
 use planner::model::instance::Role;
+use planner::model::name::HostName;
+use planner::model::observed::Reading;
+use planner::model::policy::Spread;
 use planner::model::slot::SlotId;
 use planner::model::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use std::collections::BTreeMap;
 
 const HOSTS: [&str; 4] = ["ewr-1", "ewr-2", "ewr-3", "ord-1"];
 const APPS: [&str; 2] = ["web", "shop"];
@@ -21,6 +25,8 @@ const SOURCES: [&str; 2] = ["data", "cache"];
 pub(super) struct History {
     hosts: usize,
     pool_gigabytes: u64,
+    memory_gigabytes: u64,
+    spread: Spread,
     apps: usize,
     pub(super) commits: Vec<Commit>,
 }
@@ -46,27 +52,116 @@ pub(super) enum How {
 /// Something that happens. Numbers choose among what is there.
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
-    Scale { app: usize, group: usize, ord: bool, count: u32 },
-    Unlist { app: usize, group: usize },
-    Mount { app: usize, group: usize, source: usize, gigabytes: u64 },
-    Unmount { app: usize, group: usize, source: usize },
-    Keeping { app: usize, group: usize, destroy: bool, protect: bool, days: u64 },
-    Release { app: usize, version: u8 },
-    Strategy { app: usize, group: usize, strategy: usize, services: bool },
-    Group { app: usize, group: usize, there: bool },
-    App { app: usize, there: bool },
-    RenameSource { app: usize, group: usize, said: bool },
-    RenameApp { said: bool },
-    Host { host: usize, state: usize },
-    Unread { host: usize, unread: bool },
-    Die { main: usize },
-    Vanish { main: usize },
-    Unhealthy { main: usize },
-    Reboot { host: usize },
-    Hold { slot: usize, held: bool },
+    Scale {
+        app: usize,
+        group: usize,
+        ord: bool,
+        count: u32,
+    },
+    Unlist {
+        app: usize,
+        group: usize,
+    },
+    Mount {
+        app: usize,
+        group: usize,
+        source: usize,
+        gigabytes: u64,
+    },
+    Unmount {
+        app: usize,
+        group: usize,
+        source: usize,
+    },
+    Keeping {
+        app: usize,
+        group: usize,
+        destroy: bool,
+        protect: bool,
+        days: u64,
+    },
+    Release {
+        app: usize,
+        version: u8,
+    },
+    Strategy {
+        app: usize,
+        group: usize,
+        strategy: usize,
+        services: bool,
+    },
+    Group {
+        app: usize,
+        group: usize,
+        there: bool,
+    },
+    App {
+        app: usize,
+        there: bool,
+    },
+    RenameSource {
+        app: usize,
+        group: usize,
+        said: bool,
+    },
+    RenameApp {
+        said: bool,
+    },
+    Host {
+        host: usize,
+        state: usize,
+    },
+    Unread {
+        host: usize,
+        unread: bool,
+    },
+    Die {
+        main: usize,
+    },
+    Vanish {
+        main: usize,
+    },
+    Unhealthy {
+        main: usize,
+    },
+    Reboot {
+        host: usize,
+    },
+    Hold {
+        slot: usize,
+        held: bool,
+    },
     ForgetAll,
-    ForgetClaim { slot: usize },
-    Days { days: u64 },
+    ForgetClaim {
+        slot: usize,
+    },
+    Days {
+        days: u64,
+    },
+    /// A host has another name, and says which it had.
+    RenameHost {
+        host: usize,
+    },
+    /// A host is taken out of the fleet's file, or put back.
+    List {
+        host: usize,
+        there: bool,
+    },
+    /// The disks of two hosts are put into each other.
+    SwapDisks {
+        one: usize,
+        other: usize,
+    },
+    /// A host's clock jumps, by minutes.
+    Clock {
+        host: usize,
+        minutes: i64,
+    },
+    Memory {
+        app: usize,
+        group: usize,
+        mebibytes: u64,
+    },
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
@@ -76,8 +171,16 @@ pub(super) fn history() -> impl Strategy<Value = History> {
         1 => to_the_end(),
     ];
     let commits = vec(part, 1..4).prop_map(|parts| parts.concat());
-    (1..=HOSTS.len(), 15u64..120, 1..=APPS.len(), commits).prop_map(
-        |(hosts, pool_gigabytes, apps, commits)| History { hosts, pool_gigabytes, apps, commits },
+    let spread = prop_oneof![Just(Spread::Host), Just(Spread::Zone), Just(Spread::None)];
+    (1..=HOSTS.len(), 15u64..120, 2u64..9, spread, 1..=APPS.len(), commits).prop_map(
+        |(hosts, pool_gigabytes, memory_gigabytes, spread, apps, commits)| History {
+            hosts,
+            pool_gigabytes,
+            memory_gigabytes,
+            spread,
+            apps,
+            commits,
+        },
     )
 }
 
@@ -159,16 +262,27 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::ForgetAll),
         1 => (0..8usize).prop_map(|slot| Deed::ForgetClaim { slot }),
         1 => (1..12u64).prop_map(|days| Deed::Days { days }),
+        1 => (0..4usize).prop_map(|host| Deed::RenameHost { host }),
+        1 => (0..4usize, any::<bool>()).prop_map(|(host, there)| Deed::List { host, there }),
+        1 => (0..4usize, 0..4usize).prop_map(|(one, other)| Deed::SwapDisks { one, other }),
+        1 => (0..4usize, -9999..9999i64).prop_map(|(host, minutes)| Deed::Clock { host, minutes }),
+        1 => (two(), two(), 1..3000u64)
+            .prop_map(|(app, group, mebibytes)| Deed::Memory { app, group, mebibytes }),
     ]
 }
 
 impl History {
     pub(super) fn start(&self) -> Config {
         let mut config = Config::default();
-        for name in &HOSTS[..self.hosts] {
+        config.policy.spread = self.spread;
+        for (number, name) in HOSTS[..self.hosts].iter().enumerate() {
             let host = HostConfig {
                 region: name[..3].parse().unwrap(),
+                zone: Some(["a", "b"][number % 2].to_string()),
+                // Of its own, so that it stays when the host has another name.
+                subnet: Some(format!("10.88.{number}.0/24")),
                 pool: format!("{}GB", self.pool_gigabytes),
+                memory: format!("{}GB", self.memory_gigabytes),
                 ..HostConfig::default()
             };
             config.hosts.insert(name.parse().unwrap(), host);
@@ -207,7 +321,15 @@ impl Deed {
     pub(super) fn happen(&self, fleet: &mut Fleet) {
         match self {
             Self::Days { days } => fleet.now = Timestamp(fleet.now.0 + days * 86_400),
-            Self::ForgetAll => fleet.claims = Claims::default(),
+            // Who forgets everything and hides a host beside has lost what was on it.
+            Self::ForgetAll => {
+                fleet.config.hosts.append(&mut fleet.unlisted);
+                fleet.claims = Claims::default();
+            }
+            Self::RenameHost { .. }
+            | Self::List { .. }
+            | Self::SwapDisks { .. }
+            | Self::Clock { .. } => self.befall_hosts(fleet),
             Self::Host { host, state } => {
                 if let Some(host) = fleet.config.hosts.get_mut(&HOSTS[*host].parse().unwrap()) {
                     host.state = ["active", "cordoned", "lost"][*state].to_string();
@@ -265,11 +387,61 @@ impl Deed {
             | Self::Release { app, .. }
             | Self::Strategy { app, .. }
             | Self::Group { app, .. }
+            | Self::Memory { app, .. }
             | Self::RenameSource { app, .. } => {
                 if let Some(app) = fleet.config.apps.get_mut(&APPS[*app].parse().unwrap()) {
                     self.edit(app);
                 }
             }
+        }
+    }
+
+    /// What becomes of hosts as such.
+    fn befall_hosts(&self, fleet: &mut Fleet) {
+        let name = |host: &usize| -> HostName { HOSTS[*host].parse().unwrap() };
+        match self {
+            Self::RenameHost { host } => {
+                if let Some(mut host_config) = fleet.config.hosts.remove(&name(host)) {
+                    host_config.was = Some(name(host));
+                    let new = format!("{}-new", HOSTS[*host]).parse().unwrap();
+                    fleet.config.hosts.insert(new, host_config);
+                    fleet.settle();
+                }
+            }
+            Self::List { host, there: false } if fleet.config.hosts.len() > 1 => {
+                if fleet.claims.complete
+                    && let Some(out) = fleet.config.hosts.remove(&name(host))
+                {
+                    fleet.unlisted.insert(name(host), out);
+                }
+            }
+            Self::List { host, there: true } => {
+                if let Some(back) = fleet.unlisted.remove(&name(host)) {
+                    fleet.config.hosts.insert(name(host), back);
+                }
+            }
+            Self::SwapDisks { one, other } => {
+                let (one, other) = (name(one), name(other));
+                let (Some(a), Some(b)) = (fleet.machines.get(&one), fleet.machines.get(&other))
+                else {
+                    return;
+                };
+                let (a, b) = (a.clone(), b.clone());
+                let into = |machine: Reading, disk: Reading| Reading {
+                    pool: disk.pool,
+                    volumes: disk.volumes,
+                    instances: BTreeMap::new(),
+                    ..machine
+                };
+                fleet.machines.insert(one, into(a.clone(), b.clone()));
+                fleet.machines.insert(other, into(b, a));
+            }
+            Self::Clock { host, minutes } => {
+                if let Some(host) = fleet.config.hosts.get_mut(&name(host)) {
+                    host.clock = minutes * 60;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -289,6 +461,7 @@ impl Deed {
             | Self::Mount { group, .. }
             | Self::Unmount { group, .. }
             | Self::Keeping { group, .. }
+            | Self::Memory { group, .. }
             | Self::Strategy { group, .. } => {
                 if let Some(group) = app.groups.get_mut(&name(group)) {
                     self.edit_group(group);
@@ -316,6 +489,7 @@ impl Deed {
                 group.scale.get_or_insert_default().insert(region, *count);
             }
             Self::Unlist { .. } => group.scale = None,
+            Self::Memory { mebibytes, .. } => group.memory = format!("{mebibytes}MiB"),
             Self::Mount { source: which, gigabytes, .. } => {
                 let mut mount = group.mounts.get(&source(which)).map(MountConfig::full);
                 let full = mount.get_or_insert_with(FullMount::default);

@@ -27,7 +27,10 @@ struct Kept {
 impl Before {
     pub(super) fn of(fleet: &Fleet) -> Self {
         let mut volumes = BTreeMap::new();
-        for view in fleet.machines.values().flat_map(|machine| machine.volumes.values()) {
+        let all = fleet.machines.iter();
+        let all = all.flat_map(|(host, machine)| machine.volumes.values().map(move |v| (host, v)));
+        for (host, view) in all {
+            let clock = fleet.config.hosts.get(host).map_or(0, |host| host.clock);
             let (attached, due) = match view.state {
                 VolumeState::Attached => {
                     (Some((view.spec.slot.clone(), view.spec.source.clone())), false)
@@ -38,7 +41,9 @@ impl Before {
                 VolumeState::Making | VolumeState::Erasing => (None, true),
             };
             let keeping = view.spec.keeping;
-            let may_go = due && !keeping.protect && keeping.on_remove == OnRemove::Destroy;
+            let clock_right = clock.abs() <= 300 || view.state == VolumeState::Erasing;
+            let may_go =
+                due && clock_right && !keeping.protect && keeping.on_remove == OnRemove::Destroy;
             let size = view.spec.size.bytes();
             volumes.insert(view.spec.id.clone(), Kept { attached, may_go, size });
         }

@@ -1,0 +1,190 @@
+//! `tiedown volumes`: volumes by hand, under the same guards as in every plan.
+
+use super::by_hand::{self, How, Wish};
+use super::error::Usage;
+use super::exit::{Ending, Exit};
+use super::global::Global;
+use super::output::{Format, Output, table};
+use super::plan::of_volume;
+use crate::fleet::{Abilities, Hosts, Records};
+use crate::pass::Looked;
+use crate::repository::tree::KnownTrees;
+use crate::volumes::{Volume, volumes};
+use executor::observe::{Checks, observe};
+use planner::by_hand::Request;
+use planner::model::id::VolumeId;
+use planner::model::observed::HostView;
+use planner::model::permit::Permits;
+use std::sync::Arc;
+
+/// Show volumes, destroy retired ones, or give one to a slot.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    List(ListArgs),
+    Show(ShowArgs),
+    Destroy(DestroyArgs),
+    Adopt(AdoptArgs),
+}
+
+/// List all volumes, with what becomes of those that are no slot's any more.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes list
+  tiedown volumes list --format json | jq '.volumes[] | select(.state == \"retired\")'")]
+struct ListArgs {}
+
+/// Show all that is known of a volume.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown volumes show vol_0123456789abcdef")]
+struct ShowArgs {
+    /// Its id.
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+}
+
+/// Destroy a retired volume and its data, if its retention has passed and it is not protected.
+///
+/// Asks first, and says what goes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes destroy vol_0123456789abcdef
+  tiedown volumes destroy vol_0123456789abcdef --auto-approve --allow-destroy")]
+struct DestroyArgs {
+    /// Its id.
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+    /// Do not ask.
+    #[arg(long)]
+    auto_approve: bool,
+    /// Allow it; what is asked about is allowed by the answer.
+    #[arg(long)]
+    allow_destroy: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Give a retired volume to a slot that is wanted and has none of its own, and start the slot.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown volumes adopt vol_0123456789abcdef web/app/ewr/1")]
+struct AdoptArgs {
+    /// The volume's id.
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+    /// APP/GROUP/REGION/N.
+    #[arg(value_name = "SLOT")]
+    slot: String,
+    #[command(flatten)]
+    how: How,
+}
+
+pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::List(ListArgs {}) => list(global, output).await.map(Ending::exit),
+        What::Show(args) => show(args, global, output).await.map(Ending::exit),
+        What::Destroy(args) => destroy(args, global, output).await,
+        What::Adopt(args) => adopt(args, global, output).await,
+    }
+}
+
+async fn list(global: &Global, output: Output) -> anyhow::Result<Ending> {
+    let (all, complete) = look(global, output).await?;
+    match output.format {
+        Format::Json => output.json(&serde_json::json!({ "volumes": all }))?,
+        Format::Text if all.is_empty() => output.result("No volumes.\n")?,
+        Format::Text => {
+            let rows: Vec<Vec<String>> = all.iter().map(Volume::row).collect();
+            let head = ["VOLUME", "SOURCE", "SLOT", "HOST", "SIZE", "STATE", "KEPT"];
+            output.result(&table(&head, &rows))?;
+        }
+    }
+    Ok(Ending { incomplete: !complete, ..Ending::default() })
+}
+
+async fn show(args: &ShowArgs, global: &Global, output: Output) -> anyhow::Result<Ending> {
+    let id = volume_id(&args.volume)?;
+    let (all, complete) = look(global, output).await?;
+    let Some(volume) = all.into_iter().find(|volume| volume.id == id.as_str()) else {
+        if !complete {
+            output.warn(&format!("no host that could be read has {id}"));
+            return Ok(Ending { incomplete: true, ..Ending::default() });
+        }
+        let hint = "`tiedown volumes list` shows volumes";
+        return Err(Usage::new(format!("no host has a volume {id} of the fleet"), hint).into());
+    };
+    match output.format {
+        Format::Json => output.json(&volume)?,
+        Format::Text => output.result(&volume.whole())?,
+    }
+    Ok(Ending::default())
+}
+
+/// All volumes, and whether every host was read.
+async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, bool)> {
+    let repository = global.repository()?;
+    let snapshot = global.snapshot(&repository)?;
+    let abilities = Abilities::probe()?;
+    let settings = global.settings(&snapshot, &abilities, output)?;
+    let records = Records::look(&settings)?;
+    let trees = Arc::new(KnownTrees::new(&repository));
+    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let observed = observe(&hosts.all(), &Checks::new()).await;
+    let mut complete = true;
+    for (host, view) in &observed {
+        if let HostView::Unread { why, hint } = view {
+            complete = false;
+            output.warn(&format!("host {host} could not be read: {why}"));
+            output.hint(hint);
+        }
+    }
+    Ok((volumes(&observed, &records.catalog.claims()?), complete))
+}
+
+async fn destroy(args: &DestroyArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let volume = volume_id(&args.volume)?;
+    let wish = Wish {
+        purpose: format!("destroy {volume}"),
+        request: Request::Destroy { volume },
+        permits: of_volume(args.allow_destroy || !args.auto_approve),
+        how: &args.how,
+        question: (!args.auto_approve).then_some(question),
+    };
+    by_hand::run(wish, global, output).await
+}
+
+/// Names what goes: the app, the volume's name, its age and size.
+fn question(looked: &Looked) -> String {
+    let doomed: Vec<String> = volumes(&looked.observed, &looked.claims)
+        .iter()
+        .filter(|volume| looked.plan.steps().any(|step| step.id.0.ends_with(volume.id.as_str())))
+        .map(|volume| {
+            let size = planner::model::size::Size::from_bytes(volume.size_bytes);
+            let Volume { app, source, host, .. } = volume;
+            format!("{source} of app {app} on {host}, {size}, {}", volume.state())
+        })
+        .collect();
+    format!("Do you want to destroy the data of {}? It cannot be brought back.", doomed.join("; "))
+}
+
+async fn adopt(args: &AdoptArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let (volume, slot) = (volume_id(&args.volume)?, by_hand::slot(&args.slot)?);
+    let wish = Wish {
+        purpose: format!("adopt {volume} for {slot}"),
+        request: Request::Adopt { volume, slot },
+        permits: Permits::NONE,
+        how: &args.how,
+        question: None,
+    };
+    by_hand::run(wish, global, output).await
+}
+
+fn volume_id(text: &str) -> anyhow::Result<VolumeId> {
+    VolumeId::parse(text).map_err(|error| {
+        Usage::new(format!("{error}"), "`tiedown volumes list` shows volumes").into()
+    })
+}
