@@ -30,8 +30,9 @@ bench:
 	cargo bench --locked -p reconciler --bench fleets
 
 # A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
+lab: export JOB = $(CMD)
 lab: prepare
-	@./fixtures/lab/run $(if $(CMD),sh -c '$(CMD)')
+	@if [ -n "$$JOB" ]; then ./fixtures/lab/run sh -c "$$JOB"; else ./fixtures/lab/run; fi
 
 # Power cuts, many: CUTS=200 SEED=7 make torture.
 torture: prepare
