@@ -66,7 +66,7 @@ pub enum BindSource {
     /// mistaken for an empty volume.
     Image(PathBuf),
     /// An open block device with an ext4 file system, mounted in the instance's mount namespace
-    /// only. Its directory [`DATA`] is bound, as that of an image.
+    /// only. Its directory [`DATA`](crate::names::DATA) is bound, as that of an image.
     Device(PathBuf),
 }
 
