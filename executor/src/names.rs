@@ -295,17 +295,23 @@ fn uuid(digest: &str) -> String {
     parts.join("-")
 }
 
-/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name.
+/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. The
+/// directory of the instances is part of it, so that a fleet which is set up twice on one machine
+/// by mistake does not find the other's bridge.
 #[must_use]
-pub fn bridge(fleet: &FleetName, host: &HostName) -> String {
-    let digest = digest_of(&[b"bridge", fleet.as_str().as_bytes(), host.as_str().as_bytes()]);
+pub fn bridge(fleet: &FleetName, host: &HostName, instances: &Path) -> String {
+    let place = instances.as_os_str().as_encoded_bytes();
+    let (fleet, host) = (fleet.as_str().as_bytes(), host.as_str().as_bytes());
+    let digest = digest_of(&[b"bridge", fleet, host, place]);
     format!("td-{}", &digest[..8])
 }
 
-/// The host's end of an instance's link to its bridge: 14 letters.
+/// The host's end of an instance's link to its bridge: 14 letters. As with the bridge, the directory
+/// of the instances is part of it.
 #[must_use]
-pub fn link(instance: &InstanceId) -> String {
-    format!("td{}", &digest_of(&[b"link", instance.as_str().as_bytes()])[..12])
+pub fn link(instance: &InstanceId, instances: &Path) -> String {
+    let place = instances.as_os_str().as_encoded_bytes();
+    format!("td{}", &digest_of(&[b"link", instance.as_str().as_bytes(), place])[..12])
 }
 
 /// The volume that a file of a volume's directory belongs to, for people.

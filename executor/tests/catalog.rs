@@ -32,6 +32,7 @@ fn claim(number: u32, lives: u32) -> Claim {
         id: VolumeId::parse(&format!("vol_{number:012x}{lives:04x}")).unwrap(),
         incarnation: Incarnation(lives),
         size: Size::from_gb(1),
+        keeping: None,
     };
     Claim {
         slot: format!("web/app/ewr/{number}").parse().unwrap(),
@@ -42,6 +43,7 @@ fn claim(number: u32, lives: u32) -> Claim {
         applied: Some(release('a')),
         applied_spec: None,
         failed: None,
+        supervision: None,
         held: false,
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod drift;
 mod group;
 pub(crate) mod instance;
 pub(crate) mod note;
+pub(crate) mod restrain;
 mod retired;
 mod scale;
 pub(crate) mod volume;
@@ -151,6 +152,9 @@ pub(crate) fn diff<'a>(inputs: &Inputs<'a>, ground: &Ground<'a>, report: &mut Re
         let memory = Memory::of(inputs, &ground.renames, name);
         match inputs.desired.apps.get(name) {
             Some(app) => compare_app(inputs, ground, app, claims, &memory, &mut diff, report),
+            None if ground.renames.holds_app(name) => {
+                diff.pending.insert(name.clone());
+            }
             None => {
                 for claim in claims.values().flatten() {
                     remove(inputs, ground, claim, memory.allows_app(), &mut diff, report);
@@ -188,7 +192,10 @@ fn compare_app<'a>(
         let scope = group::Scope { inputs, ground, app, group, memory };
         group::compare(&scope, existing, runs, diff, report);
     }
-    for (_, claims) in claims.iter().filter(|(name, _)| !app.groups.contains_key(**name)) {
+    let gone = |name: &GroupName| {
+        !app.groups.contains_key(name) && !ground.renames.holds_group(&app.name, name)
+    };
+    for (_, claims) in claims.iter().filter(|(name, _)| gone(name)) {
         for claim in claims {
             let allowed = memory.allows_slot(&claim.slot, None);
             remove(inputs, ground, claim, allowed, diff, report);

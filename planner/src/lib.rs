@@ -76,10 +76,11 @@ pub fn plan(
     let mut report = Report::default();
     let ground = recover::recover(&inputs, &mut report);
     let mut diff = diff::diff(&inputs, &ground, &mut report);
+    diff::restrain::restrain(&inputs, &mut diff);
     safety::guard(&inputs, &ground, &mut diff, &mut report);
     let ledger = placement::place(&inputs, &ground, &mut diff, &mut report);
     let rolled = rollout::roll_out(&inputs, &ground, &mut diff, ledger, &mut report);
-    diff::drift::drift(&diff, &mut report);
+    diff::drift::drift(&inputs, &ground, &diff, &mut report);
     diff::note::shared_ports(&ground, &diff, &mut report);
     order::finish(&inputs, ground, &diff, rolled, report)
 }

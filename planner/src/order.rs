@@ -10,7 +10,7 @@ use crate::model::object::Object;
 use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
-use crate::plan::{Plan, Rollout, RolloutId};
+use crate::plan::{ClaimAct, Plan, Rollout, RolloutId};
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
 use crate::rollout::Rolled;
@@ -38,8 +38,7 @@ pub(crate) fn finish(
     report.drift.sort();
     report.drift.dedup();
     let records = records(inputs, diff, &report);
-    let mut corrections = ground.corrections;
-    corrections.extend(diff.corrections.iter().cloned());
+    let corrections = corrections(ground.corrections, &diff.corrections);
     let first_records = first_records(inputs, &rollouts);
     let mut plan = Plan {
         fleet: inputs.desired.fleet.clone(),
@@ -56,6 +55,22 @@ pub(crate) fn finish(
     let remembered = plan.slots().into_iter().filter_map(|slot| claims.get(slot));
     plan.remembered = remembered.map(|claim| (claim.slot.clone(), claim.clone())).collect();
     Planned { plan, report }
+}
+
+/// One correction per slot: what was compared later is made of what was recovered before.
+fn corrections(recovered: Vec<ClaimAct>, compared: &[ClaimAct]) -> Vec<ClaimAct> {
+    let slot = |act: &ClaimAct| match act {
+        ClaimAct::Write(claim) => Some(claim.slot.clone()),
+        ClaimAct::Remove { .. }
+        | ClaimAct::Hold { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => None,
+    };
+    let written: BTreeSet<_> = compared.iter().filter_map(slot).collect();
+    let mut corrections = recovered;
+    corrections.retain(|act| slot(act).is_none_or(|slot| !written.contains(&slot)));
+    corrections.extend(compared.iter().cloned());
+    corrections
 }
 
 /// Data loss first, then what is put away, then the rest, by object.

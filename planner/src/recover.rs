@@ -59,7 +59,7 @@ pub(crate) struct Ground<'a> {
 
 /// Judges hosts, follows renames and rebuilds claims from marks.
 pub(crate) fn recover<'a>(inputs: &Inputs<'a>, report: &mut Report) -> Ground<'a> {
-    let renames = Renames::of(inputs.desired, report);
+    let renames = Renames::of(inputs.desired, &inputs.claims.slots, report);
     let mut corrections = Vec::new();
     let hosts = rename::follow_hosts(inputs, &mut corrections);
     let (mut claims, moved) = rename::follow_slots(hosts, &renames, report);

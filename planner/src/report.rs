@@ -1,6 +1,7 @@
 //! Why something is not in the plan, and what moved by itself. Never a summary of the plan.
 
 use crate::model::object::Object;
+use crate::model::slot::SlotId;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// What differs from what was applied last, though nobody asked for it. Sorted by object.
     pub drift: Vec<Drift>,
+    /// Slots of which it is not remembered what was applied last, so that nobody can say whether
+    /// they drifted. Sorted.
+    #[serde(default)]
+    pub history_unknown: Vec<SlotId>,
 }
 
 impl Report {

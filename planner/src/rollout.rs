@@ -1,6 +1,7 @@
 //! Waves for all that is to be done: per group the changes in place, the new release by its
 //! strategy, new slots, and what may go after it; removals and pools by themselves.
 
+mod applied;
 mod canary;
 mod immediate;
 mod instance;
@@ -79,6 +80,7 @@ pub(crate) fn roll_out<'a>(
         rollout.waves.push(Wave { title: "make the pool".to_string(), lanes: vec![lane] });
         rolled.rollouts.push(rollout);
     }
+    rolled.rollouts.iter_mut().for_each(applied::remember);
     rolled
 }
 

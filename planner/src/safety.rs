@@ -17,6 +17,6 @@ pub(crate) fn guard(
     diff: &mut Diff<'_>,
     report: &mut Report,
 ) {
-    empty::guard(inputs, diff, report);
+    empty::guard(inputs, ground, diff, report);
     loss::guard(inputs, ground, diff, report);
 }

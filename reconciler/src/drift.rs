@@ -27,6 +27,8 @@ pub struct Drifted {
     pub drift: Vec<Drift>,
     /// Slots that are held: what a person does there is not compared.
     pub held: Vec<String>,
+    /// Slots of which it is not remembered what was applied.
+    pub history_unknown: Vec<String>,
     /// Hosts of which nothing is known; those given up are not missed.
     pub unread: Vec<Unread>,
 }
@@ -60,7 +62,8 @@ impl Drifted {
         }
         let held = claims.slots.values().filter(|claim| claim.held);
         let held = held.map(|claim| claim.slot.to_string()).collect();
-        Self { drift: report.drift.clone(), held, unread }
+        let history_unknown = report.history_unknown.iter().map(ToString::to_string).collect();
+        Self { drift: report.drift.clone(), held, history_unknown, unread }
     }
 
     /// A line for each difference and each held slot; nothing where there is none.
@@ -71,7 +74,9 @@ impl Drifted {
             format!("{object}: {field}: {before} -> {after}\n")
         };
         let held = |slot: &String| format!("slot {slot}: held, so it is not compared\n");
-        self.drift.iter().map(line).chain(self.held.iter().map(held)).collect()
+        let unknown = |slot: &String| format!("slot {slot}: history unknown\n");
+        let lines = self.drift.iter().map(line).chain(self.held.iter().map(held));
+        lines.chain(self.history_unknown.iter().map(unknown)).collect()
     }
 }
 

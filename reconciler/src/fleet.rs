@@ -67,6 +67,34 @@ impl Abilities {
         Machine::here(!self.capabilities.network_namespaces)
     }
 
+    /// What keeps instances of the fleet from being started here at all, and the way out.
+    #[must_use]
+    pub fn missing(&self, settings: &Settings) -> Option<(String, String)> {
+        if !self.capabilities.instances {
+            let lack = self.capabilities.lacks.first()?;
+            let message = format!("no instance can be started here: {}: {}", lack.name, lack.why);
+            return Some((message, lack.way_out.to_owned()));
+        }
+        if self.capabilities.network_namespaces {
+            return None;
+        }
+        // Without a network of their own instances have addresses that the machine has.
+        let specs = settings.hosts.values().map(|host| &host.spec);
+        let foreign = specs.into_iter().find(|spec| {
+            let address = spec.subnet.addresses().next();
+            address.is_some_and(|address| std::net::UdpSocket::bind((address, 0)).is_err())
+        })?;
+        let why = self.capabilities.lacks.iter().find(|lack| lack.name == "network namespaces");
+        let why = why.map_or_else(String::new, |lack| format!(" ({})", lack.why));
+        let message = format!(
+            "no instance can be started on {}: without network namespaces{why} this machine's \
+             own addresses are used, and {} is not among them",
+            foreign.name, foreign.subnet
+        );
+        let hint = "run as root with CAP_NET_ADMIN, or give the host a subnet within 127.0.0.0/8";
+        Some((message, hint.to_owned()))
+    }
+
     /// What volumes of a local pool are made of here.
     #[must_use]
     pub const fn volumes(&self) -> LocalKind {

@@ -9,5 +9,7 @@ mod failures;
 mod hands;
 mod mistakes;
 mod partial;
+mod privileges;
 mod saved;
+mod simulated;
 mod stories;

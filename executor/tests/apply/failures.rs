@@ -4,10 +4,12 @@ use super::bed::{Bed, manifests};
 use executor::catalog::{Catalog, Holder, LockName};
 use executor::host::Host;
 use planner::model::instance::Role;
+use planner::model::object::Object;
 use planner::model::observed::InstanceState;
 use planner::model::permit::{Permit, Permits};
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
+use planner::plan::ClaimAct;
 use planner::report::Kind;
 use std::time::Duration;
 
@@ -210,4 +212,32 @@ async fn two_apps_that_were_planned_at_once_do_not_get_one_address() {
     addresses.sort_unstable();
     addresses.dedup();
     assert_eq!(addresses.len(), count);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_was_held_after_the_plan_was_made_is_left_alone() {
+    let bed = Bed::new();
+    assert!(bed.apply(&manifests("one", 2)).await.unwrap().is_complete());
+    let (planned, checked) = bed.plan(&manifests("two", 2)).await;
+    let redeployed = |change: &&planner::plan::change::Change| match &change.object {
+        Object::Slot { slot } => slot.app.as_str() == "store",
+        _ => false,
+    };
+    let change = planned.plan.changes.iter().find(redeployed).unwrap();
+    let Object::Slot { slot } = &change.object else { unreachable!("it was looked for") };
+    let hold = ClaimAct::Hold { slot: slot.clone(), held: true };
+    bed.catalog.act(&[hold], Timestamp(1), "").unwrap();
+    let before = bed.claims().slots[slot].clone();
+    let options = executor::apply::Options {
+        parallelism: 2,
+        lock_wait: Duration::ZERO,
+        purpose: "test".to_owned(),
+        by: "test".to_owned(),
+    };
+    let outcome = executor::apply::apply(&checked, &bed.world(), &options).await.unwrap();
+    let [failure] = &outcome.failures[..] else { panic!("{outcome:#?}") };
+    assert!(failure.stale && failure.why.contains("held"), "{outcome:#?}");
+    assert_eq!(failure.object, change.object);
+    assert_eq!(bed.claims().slots[slot], before);
+    assert!(!outcome.done.is_empty(), "other rollouts go on");
 }

@@ -24,6 +24,7 @@ fn contract(open: &dyn Fn() -> Box<dyn Catalog>) {
     losses_are_remembered_for_two_days(open);
     records_and_completeness_are_remembered(open);
     a_lock_has_one_holder(open);
+    a_slot_stays_held_whatever_is_written_of_it(open);
 }
 
 fn write(number: u32, lives: u32) -> ClaimAct {
@@ -64,6 +65,23 @@ fn a_failure_is_remembered_with_what_was_seen(catalog: &dyn Catalog) {
     assert_eq!(catalog.claims().unwrap(), before);
 }
 
+fn a_slot_stays_held_whatever_is_written_of_it(open: &dyn Fn() -> Box<dyn Catalog>) {
+    let slot = claim(1, 4).slot;
+    let held = || open().claims().unwrap().slots[&slot].held;
+    let hold = |held| ClaimAct::Hold { slot: slot.clone(), held };
+    open().act(&[write(1, 4), hold(true)], NOW, "").unwrap();
+    assert!(held());
+    open().act(&[write(1, 4)], NOW, "").unwrap();
+    assert!(held(), "a plan that was made before the hold does not let go of it");
+    open().act(&[hold(false)], NOW, "").unwrap();
+    assert!(!held());
+    let before = open().claims().unwrap();
+    let unknown = ClaimAct::Hold { slot: claim(9, 1).slot, held: true };
+    // Whether that is an error or nothing, no claim comes of it.
+    let _ = open().act(&[unknown], NOW, "");
+    assert_eq!(open().claims().unwrap(), before);
+}
+
 fn losses_are_remembered_for_two_days(open: &dyn Fn() -> Box<dyn Catalog>) {
     let loss = |app: &str| ClaimAct::Loss { app: app.parse().unwrap() };
     open().act(&[loss("web"), loss("web")], Timestamp(1_000), "").unwrap();
@@ -98,6 +116,8 @@ fn a_lock_has_one_holder(open: &dyn Fn() -> Box<dyn Catalog>) {
     let holder = Holder { purpose: "apply of 1a2b".to_owned(), pid: 7, since: NOW };
     let lock = |name: &LockName| open().lock(name, &holder, Duration::ZERO);
     let held = lock(&web).unwrap();
+    assert_eq!(open().holder(&web), Some(holder.clone()));
+    assert_eq!(open().holder(&LockName::App("none".parse().unwrap())), None);
     let _others = (lock(&api).unwrap(), lock(&host).unwrap());
     for name in [&web, &LockName::Fleet] {
         match lock(name).map(drop) {

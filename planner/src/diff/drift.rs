@@ -2,26 +2,104 @@
 //! What was never applied cannot drift.
 
 use super::instance::InstanceNeed;
+use super::restrain::supervision_drifted;
 use super::volume::{VolumeDiff, VolumeNeed};
 use super::{Diff, GroupDiff, Kept};
+use crate::Inputs;
+use crate::model::instance::{Restart, Supervision};
 use crate::model::object::Object;
 use crate::model::observed::InstanceState;
+use crate::model::policy::{DriftPolicy, OnDrift};
 use crate::model::release::Release;
 use crate::model::size::Size;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{Keeping, OnRemove, VolumeState};
+use crate::recover::Ground;
 use crate::report::{Drift, Report};
 use alloc::format;
 use alloc::string::{String, ToString};
 
-/// Reports all drift of slots that stay.
-pub(crate) fn drift(diff: &Diff<'_>, report: &mut Report) {
+/// Reports all drift of slots that stay, but for what the policy ignores.
+pub(crate) fn drift(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    diff: &Diff<'_>,
+    report: &mut Report,
+) {
+    let policy = &inputs.policy.drift;
+    let mut told = Report::default();
     for group in &diff.groups {
         for kept in &group.kept {
-            instance(group, kept, report);
+            let slot = &kept.claim.slot;
+            let remembered = ground.moved.get(slot).unwrap_or(slot);
+            if !inputs.claims.slots.contains_key(remembered) {
+                report.history_unknown.push(slot.clone());
+                continue;
+            }
+            instance(group, kept, &mut told);
+            supervision(group, kept, &mut told);
             for volume in &kept.volumes {
-                volume_drift(kept, volume, report);
+                volume_drift(kept, volume, &mut told);
+                marks(kept, volume, &mut told);
             }
         }
+    }
+    report.drift = told.drift;
+    report.drift.retain(|drift| class(policy, &drift.field) != OnDrift::Ignore);
+    report.history_unknown.sort();
+}
+
+/// What the policy says of a field, by the name that drift gives it.
+fn class(policy: &DriftPolicy, field: &str) -> OnDrift {
+    match field {
+        "release" => policy.release,
+        "size" => policy.size,
+        "supervision" => policy.supervision,
+        "slot" | "source" | "on_remove" | "retention" | "protect" => policy.marks,
+        _ => policy.state,
+    }
+}
+
+fn supervision(group: &GroupDiff<'_>, kept: &Kept<'_>, report: &mut Report) {
+    let wanted = &group.group.supervision;
+    let Some(main) = kept.main.filter(|_| supervision_drifted(kept, wanted)) else { return };
+    let words = |supervision: &Supervision| {
+        let restart = match supervision.restart {
+            Restart::Always => "always".to_string(),
+            Restart::OnFailure { retries } => format!("on failure, {retries} times"),
+            Restart::Never => "never".to_string(),
+        };
+        let Supervision { kill_signal, kill_timeout, .. } = supervision;
+        format!("restart {restart}; {kill_signal}, then {kill_timeout}")
+    };
+    report.drift.push(Drift {
+        object: Object::Slot { slot: kept.claim.slot.clone() },
+        field: "supervision".to_string(),
+        before: words(wanted),
+        after: words(&main.supervision),
+        healed: kept.supervise || kept.instance != InstanceNeed::Nothing,
+    });
+}
+
+/// How the volume is to be kept, where its marks say something else than was applied.
+fn marks(kept: &Kept<'_>, volume: &VolumeDiff<'_>, report: &mut Report) {
+    let (Some(mount), Some(view)) = (volume.mount, volume.view) else { return };
+    let (applied, found) = (mount.keeping, view.spec.keeping);
+    if volume.kept_as != Some(applied) || view.state != VolumeState::Attached {
+        return;
+    }
+    let on_remove = |keeping: Keeping| match keeping.on_remove {
+        OnRemove::Retain => "retain".to_string(),
+        OnRemove::Destroy => "destroy".to_string(),
+    };
+    let fields = [
+        ("on_remove", on_remove(applied), on_remove(found)),
+        ("retention", applied.retention.to_string(), found.retention.to_string()),
+        ("protect", applied.protect.to_string(), found.protect.to_string()),
+    ];
+    for (field, before, after) in fields.into_iter().filter(|(_, a, b)| a != b) {
+        let (object, field) = (kept.claim.volume_object(volume), field.to_string());
+        let healed = volume.marks.is_some();
+        report.drift.push(Drift { object, field, before, after, healed });
     }
 }
 

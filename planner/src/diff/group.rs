@@ -16,6 +16,7 @@ use crate::model::observed::{InstanceState, InstanceView, VolumeView};
 use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeState;
 use crate::plan::ClaimAct;
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
@@ -161,9 +162,10 @@ fn keep<'a>(
     let main = instance::own(scope.inputs, claim, release, mains);
     let volumes = volume::compare(scope, claim, host);
     find_strays(scope, claim, &volumes, main, group);
-    correct(scope, claim, &volumes, diff);
+    let known = learn(scope, claim, &volumes, main);
+    correct(scope, claim, known.clone(), &volumes, diff);
     let mut kept = Kept {
-        claim: claim.clone(),
+        claim: known,
         before: claim.clone(),
         was_moved: !scope.app.moved.is_empty(),
         moved_from: scope.ground.moved.get(&claim.slot).cloned(),
@@ -343,13 +345,42 @@ fn can_run(kept: &Kept<'_>, runs: &Runs<'_>, report: &mut Report) -> bool {
     can
 }
 
+/// Where it is not known what was applied, what is there and is what is wanted counts as applied
+/// from now on.
+fn learn(
+    scope: &Scope<'_, '_>,
+    claim: &Claim,
+    volumes: &[VolumeDiff<'_>],
+    main: Option<&InstanceView>,
+) -> Claim {
+    let mut known = claim.clone();
+    let as_wanted = main.filter(|main| main.supervision == scope.group.supervision);
+    known.supervision =
+        known.supervision.or_else(|| as_wanted.map(|main| main.supervision.clone()));
+    for volume in volumes.iter().filter(|volume| volume.marks.is_none()) {
+        let (Some(mount), Some(view)) = (volume.mount, volume.view) else { continue };
+        if let Some(claimed) = known.volumes.get_mut(&volume.source)
+            && view.state == VolumeState::Attached
+            && view.spec.keeping == mount.keeping
+        {
+            claimed.keeping = claimed.keeping.or(Some(mount.keeping));
+        }
+    }
+    known
+}
+
 /// Claims that remember another size than there is, or a volume that is no longer there and no
 /// longer wanted.
-fn correct(scope: &Scope<'_, '_>, claim: &Claim, volumes: &[VolumeDiff<'_>], diff: &mut Diff<'_>) {
+fn correct(
+    scope: &Scope<'_, '_>,
+    claim: &Claim,
+    mut corrected: Claim,
+    volumes: &[VolumeDiff<'_>],
+    diff: &mut Diff<'_>,
+) {
     if scope.ground.moved.contains_key(&claim.slot) {
         return;
     }
-    let mut corrected = claim.clone();
     corrected.volumes.retain(|source, _| volumes.iter().any(|v| v.source == *source));
     for volume in volumes.iter().filter(|volume| volume.claimed != Size::ZERO) {
         if let (VolumeNeed::Nothing, Some(view), Some(claimed)) =

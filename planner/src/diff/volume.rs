@@ -11,7 +11,7 @@ use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{Keeping, VolumeState};
 use crate::plan::step::Marks;
 use crate::recover::{Ground, Trusted};
 use alloc::collections::BTreeSet;
@@ -63,6 +63,8 @@ pub(crate) struct VolumeDiff<'a> {
     pub(crate) claimed: Size,
     /// The size that its mount asks for, rounded to the pool's extent; zero without a mount.
     pub(crate) wanted: Size,
+    /// How it was marked to be kept last, if that is known.
+    pub(crate) kept_as: Option<Keeping>,
     /// How it is.
     pub(crate) view: Option<&'a VolumeView>,
     /// What it needs.
@@ -193,6 +195,7 @@ fn compare_one<'a>(
         id: volume.id.clone(),
         incarnation: volume.incarnation,
         claimed: volume.size,
+        kept_as: volume.keeping,
         wanted: mount.size.rounded_up_to(extent(host)),
         view,
         need,
@@ -217,6 +220,7 @@ fn added<'a>(
         id: VolumeId::derive(&scope.inputs.desired.fleet, slot, source, &pool, incarnation),
         incarnation,
         claimed: Size::ZERO,
+        kept_as: None,
         wanted: mount.size.rounded_up_to(extent(host)),
         view: None,
         need: VolumeNeed::Make { size: mount.size.rounded_up_to(extent(host)), begun: false },
@@ -237,6 +241,7 @@ fn dropped<'a>(
         id: volume.id.clone(),
         incarnation: volume.incarnation,
         claimed: volume.size,
+        kept_as: volume.keeping,
         wanted: Size::ZERO,
         view: Some(view),
         need: VolumeNeed::Retire,

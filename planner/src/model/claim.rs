@@ -2,10 +2,12 @@
 //! exists.
 
 use super::id::{Incarnation, PoolId, VolumeId};
+use super::instance::Supervision;
 use super::name::{AppName, GroupName, HostName, Region, SourceName};
 use super::release::{CommitId, Release, ReleaseSpec};
 use super::size::Size;
 use super::slot::SlotId;
+use super::volume::Keeping;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -22,6 +24,9 @@ pub struct ClaimedVolume {
     /// The size last applied; zero while it has not been made yet, so that a volume that was
     /// never there is told from one that is lost.
     pub size: Size,
+    /// How it was marked to be kept last; `None`: not known.
+    #[serde(default)]
+    pub keeping: Option<Keeping>,
 }
 
 /// A release that did not come up; not tried again until it changes.
@@ -52,6 +57,9 @@ pub struct Claim {
     /// not remember it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_spec: Option<Box<ReleaseSpec>>,
+    /// How its instance was set to be kept running last; `None`: not known.
+    #[serde(default)]
+    pub supervision: Option<Supervision>,
     /// The release that failed last.
     pub failed: Option<FailedRelease>,
     /// Left alone while a person repairs it.

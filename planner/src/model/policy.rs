@@ -23,6 +23,48 @@ pub struct MaxLoss {
     pub share_thousandths: u32,
 }
 
+/// What is done about something that moved by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// It is neither named nor set right.
+    Ignore,
+    /// It is named, and left as it is.
+    Warn,
+    /// It is named, and the plan sets it right.
+    Heal,
+}
+
+/// `[policy.drift]`: per field, what is done when hosts have something else than was applied and
+/// nobody asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DriftPolicy {
+    /// Instances that ended or are gone, volumes that are not attached.
+    pub state: OnDrift,
+    /// Instances of another release.
+    pub release: OnDrift,
+    /// Caps of volumes.
+    pub size: OnDrift,
+    /// How instances are kept running.
+    pub supervision: OnDrift,
+    /// Marks of volumes: slot, name, retention, protection.
+    pub marks: OnDrift,
+}
+
+impl Default for DriftPolicy {
+    /// All is set right that can be.
+    fn default() -> Self {
+        Self {
+            state: OnDrift::Heal,
+            release: OnDrift::Heal,
+            size: OnDrift::Heal,
+            supervision: OnDrift::Heal,
+            marks: OnDrift::Heal,
+        }
+    }
+}
+
 /// `[policy]`, with defaults filled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -32,6 +74,9 @@ pub struct Policy {
     pub spread: Spread,
     /// Limit on loss, per app and per fleet.
     pub max_loss: MaxLoss,
+    /// What is done about drift.
+    #[serde(default)]
+    pub drift: DriftPolicy,
 }
 
 impl Default for Policy {
@@ -41,6 +86,7 @@ impl Default for Policy {
             overcommit_thousandths: 1000,
             spread: Spread::Host,
             max_loss: MaxLoss { count: 3, share_thousandths: 100 },
+            drift: DriftPolicy::default(),
         }
     }
 }

@@ -90,7 +90,12 @@ fn correct(
 
 fn claimed(view: &VolumeView) -> ClaimedVolume {
     let spec = &view.spec;
-    ClaimedVolume { id: spec.id.clone(), incarnation: spec.incarnation, size: spec.size }
+    ClaimedVolume {
+        id: spec.id.clone(),
+        incarnation: spec.incarnation,
+        size: spec.size,
+        keeping: None,
+    }
 }
 
 fn from_marks(
@@ -132,6 +137,7 @@ fn from_marks(
         address,
         applied: applied.map(|main| main.release.clone()),
         applied_spec: None,
+        supervision: None,
         failed: None,
         held: false,
     }

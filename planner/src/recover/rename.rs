@@ -9,7 +9,7 @@ use crate::model::object::Object;
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
 use crate::report::{Kind, Report};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -19,18 +19,55 @@ pub(crate) struct Renames {
     apps: BTreeMap<AppName, AppName>,
     groups: BTreeMap<(AppName, GroupName), GroupName>,
     sources: BTreeMap<(AppName, GroupName, SourceName), SourceName>,
+    /// Old names whose move is refused because both are there: nothing of theirs is removed.
+    held_apps: BTreeSet<AppName>,
+    held_groups: BTreeSet<(AppName, GroupName)>,
 }
 
 impl Renames {
     /// Reads the `moved` lines; those whose old name is still in use are refused.
-    pub(crate) fn of(desired: &Desired, report: &mut Report) -> Self {
+    pub(crate) fn of(
+        desired: &Desired,
+        claims: &BTreeMap<SlotId, Claim>,
+        report: &mut Report,
+    ) -> Self {
         let mut renames = Self::default();
         for app in desired.apps.values() {
             for line in &app.moved {
                 renames.add(desired, app, line, report);
             }
         }
+        renames.refuse_clashes(claims, report);
         renames
+    }
+
+    /// Takes back moves onto slots that are there already with volumes or an instance of their
+    /// own: what the old name has would be taken for theirs.
+    fn refuse_clashes(&mut self, claims: &BTreeMap<SlotId, Claim>, report: &mut Report) {
+        for (old, claim) in claims {
+            let new = self.slot(old);
+            if new == *old || claims.get(&new).is_none_or(|there| is_copy(there, claim)) {
+                continue;
+            }
+            let why = format!("`moved` would make {old} {new}, which is there already");
+            let hint = "remove the line from `moved`; a retired volume is taken with `adopt`";
+            report.say(Kind::Refused, Object::App { app: new.app.clone() }, why, hint);
+            if self.apps.remove(&old.app).is_some() {
+                self.held_apps.insert(old.app.clone());
+            } else if self.groups.remove(&(new.app.clone(), old.group.clone())).is_some() {
+                self.held_groups.insert((new.app, old.group.clone()));
+            }
+        }
+    }
+
+    /// Whether the move of an app, under the name that it had, is refused.
+    pub(crate) fn holds_app(&self, old: &AppName) -> bool {
+        self.held_apps.contains(old)
+    }
+
+    /// Whether the move of a group, under the name that it had, is refused.
+    pub(crate) fn holds_group(&self, app: &AppName, old: &GroupName) -> bool {
+        self.held_groups.contains(&(app.clone(), old.clone()))
     }
 
     fn add(&mut self, desired: &Desired, app: &App, line: &Move, report: &mut Report) {
@@ -38,9 +75,12 @@ impl Renames {
         let used = match line {
             Move::App { from } => {
                 let used = desired.apps.contains_key(from) || desired.left_out.contains(from);
-                let taken = self.apps.get(from).is_some_and(|to| *to != app.name);
+                let says_so = |other: &&App| other.moved.contains(line);
+                let taken = desired.apps.values().filter(says_so).count() > 1;
                 if !used && !taken {
                     self.apps.insert(from.clone(), name());
+                } else if taken {
+                    self.held_apps.insert(from.clone());
                 }
                 (used || taken).then(|| format!("app {from}"))
             }
@@ -66,7 +106,9 @@ impl Renames {
             }
         };
         if let Some(old) = used {
-            let why = format!("`moved` names {old}, which is still in use under that name");
+            let why = format!(
+                "`moved` names {old}, which is still in use under that name, or moved twice"
+            );
             let hint = "remove the line from `moved`, or the old name from the manifests";
             report.say(Kind::Refused, Object::App { app: name() }, why, hint);
         }

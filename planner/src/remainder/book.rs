@@ -113,7 +113,7 @@ impl<'a> Book<'a> {
 }
 
 /// Whether two claims say the same. A failure that was remembered on the way is none of it: what
-/// failed is judged by what runs.
+/// failed is judged by what runs; nor is how an instance is kept running, which its host says.
 fn same(one: Option<&Claim>, other: Option<&Claim>) -> bool {
     match (one, other) {
         (None, None) => true,

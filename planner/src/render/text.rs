@@ -29,6 +29,7 @@ pub fn plan(plan: &Plan, report: &Report, paint: &dyn Paint) -> String {
     rollouts::rollouts(&mut page, plan);
     report::wanting(&mut page, report);
     report::drift(&mut page, report);
+    report::history_unknown(&mut page, report);
     report::notes(&mut page, report);
     page.gap();
     page.line(0, &summary(plan, report, paint));

@@ -87,6 +87,7 @@ pub(super) fn deploy(
                 id: volume.id.clone(),
                 incarnation: volume.incarnation,
                 size: volume.claimed,
+                keeping: None,
             };
             kept.claim.volumes.insert(volume.source.clone(), claimed);
             kept.claim.pool = Some(pool_of(&crew.inputs.desired.fleet, kept.host));
@@ -235,6 +236,7 @@ pub(super) fn create(
         address: placed.address,
         applied: None,
         applied_spec: None,
+        supervision: None,
         failed: None,
         held: false,
     };
@@ -300,7 +302,7 @@ fn claim_volume(
         };
         changes.push(wording::made(name, &spec, "its slot is new"));
         steps.push(make(crew, host, spec, Some(size.plus(header(host)))));
-        return Some(ClaimedVolume { id, incarnation, size });
+        return Some(ClaimedVolume { id, incarnation, size, keeping: None });
     };
     let VolumeState::Retired { since } = at.view.state else { return None };
     let marks =
@@ -320,7 +322,7 @@ fn claim_volume(
         let over = crew.inputs.policy.overcommit_thousandths;
         steps.push(step::grow_volume(name, &id, has, size, over));
     }
-    Some(ClaimedVolume { id, incarnation, size: has.max(size) })
+    Some(ClaimedVolume { id, incarnation, size: has.max(size), keeping: None })
 }
 
 /// Retires volumes whose mount is gone, once nothing holds them.

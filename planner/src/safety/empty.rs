@@ -4,9 +4,11 @@ use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeNeed, has_data};
 use crate::diff::{Diff, GroupDiff};
+use crate::model::desired::Move;
 use crate::model::name::{AppName, GroupName, SourceName};
 use crate::model::object::Object;
 use crate::model::permit::Permit;
+use crate::recover::Ground;
 use crate::report::{Kind, Report};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -15,9 +17,25 @@ use alloc::string::String;
 type Volumes = BTreeSet<(GroupName, SourceName)>;
 
 /// Drops volume changes of apps that would lose data and start empty, unless it is allowed.
-pub(super) fn guard(inputs: &Inputs<'_>, diff: &mut Diff<'_>, report: &mut Report) {
+pub(super) fn guard(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    diff: &mut Diff<'_>,
+    report: &mut Report,
+) {
     if inputs.permits.has(Permit::Empty) {
         return;
+    }
+    // An app that asked for another's volumes and does not get them does not start without.
+    let asked_in_vain = |line: &Move| match line {
+        Move::App { from } => ground.renames.holds_app(from),
+        Move::Group { .. } | Move::Source { .. } => false,
+    };
+    for group in &mut diff.groups {
+        if group.app.moved.iter().any(asked_in_vain) {
+            diff.pending.insert(group.app.name.clone());
+            hold(group);
+        }
     }
     let losing = losing(diff);
     let making = making(diff);

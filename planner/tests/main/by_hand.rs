@@ -194,8 +194,12 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
 
 pub(crate) fn claim(n: u32, applied: Option<&str>) -> Claim {
     let volume = volume(n);
-    let claimed =
-        ClaimedVolume { id: volume.id, incarnation: volume.incarnation, size: volume.size };
+    let claimed = ClaimedVolume {
+        id: volume.id,
+        incarnation: volume.incarnation,
+        size: volume.size,
+        keeping: None,
+    };
     Claim {
         slot: slot(n),
         host: host(),
@@ -205,6 +209,7 @@ pub(crate) fn claim(n: u32, applied: Option<&str>) -> Claim {
         applied: applied.map(release),
         applied_spec: None,
         failed: None,
+        supervision: None,
         held: false,
     }
 }

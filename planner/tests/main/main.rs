@@ -9,6 +9,7 @@
 mod by_hand;
 mod check;
 mod document;
+mod drift;
 mod fleet;
 mod hands;
 mod manifests;

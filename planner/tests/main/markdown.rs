@@ -66,7 +66,7 @@ proptest! {
             why: format!("reason {n}"),
             hint: None,
         });
-        let report = Report { lines: lines.collect(), drift: Vec::new() };
+        let report = Report { lines: lines.collect(), drift: Vec::new(), history_unknown: Vec::new() };
         let comment = markdown::plan(&plan, &report);
         prop_assert!(comment.len() <= LIMIT, "{} bytes", comment.len());
         prop_assert!(comment.contains(&text::summary(&plan, &report, &Plain)));
@@ -91,7 +91,7 @@ fn a_comment_reads_from_loss_to_the_folded_rest() {
         why: "there is no room".to_string(),
         hint: Some("add a host".to_string()),
     };
-    let report = Report { lines: vec![line], drift: Vec::new() };
+    let report = Report { lines: vec![line], drift: Vec::new(), history_unknown: Vec::new() };
     let expected = "\
 ### Plan: 0 to add, 1 to change, 1 to destroy. Not in it: 1 blocked.
 

@@ -3,6 +3,7 @@
 //! `PLANNER_CASES` says how many histories are drawn, `PLANNER_SEED` from which seed.
 
 mod deed;
+mod happen;
 mod oracle;
 
 use crate::fleet::Fleet;

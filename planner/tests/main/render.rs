@@ -72,7 +72,7 @@ fn everything() -> (Plan, Report) {
         after: "died".to_string(),
         healed: true,
     }];
-    (plan, Report { lines, drift })
+    (plan, Report { lines, drift, ..Report::default() })
 }
 
 #[test]

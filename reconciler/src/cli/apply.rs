@@ -62,20 +62,25 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     Ok(exit)
 }
 
+/// Whether a person is asked before anything is done; where nobody can be, nothing is begun.
+fn asks(args: &Args, output: Output) -> Result<bool, Usage> {
+    let asks = args.saved.is_none() && !args.auto_approve;
+    if asks && (!output.can_ask() || output.format == Format::Json) {
+        return Err(Usage::new(
+            "nobody can be asked here, so nothing was begun",
+            "run it in a terminal, or say --auto-approve",
+        ));
+    }
+    Ok(asks)
+}
+
 async fn begin(
     args: &Args,
     global: &Global,
     output: Output,
     summed: &AtomicBool,
 ) -> anyhow::Result<Exit> {
-    let asks = args.saved.is_none() && !args.auto_approve;
-    if asks && (!output.can_ask() || output.format == Format::Json) {
-        return Err(Usage::new(
-            "nobody can be asked here, so nothing was begun",
-            "run it in a terminal, or say --auto-approve",
-        )
-        .into());
-    }
+    let asks = asks(args, output)?;
     let saved = args.saved.as_deref().map(saved::read).transpose()?;
     let repository = global.repository()?;
     let snapshot = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
@@ -84,6 +89,9 @@ async fn begin(
     };
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
+    if let Some((message, hint)) = abilities.missing(&settings) {
+        return Err(Usage::new(message, hint).into());
+    }
     let looking = Records::look(&settings)?;
     let selection = args.apps.selection();
     let mut ask = Ask {

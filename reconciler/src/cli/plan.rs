@@ -83,6 +83,9 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let snapshot = global.snapshot(&repository)?;
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
+    if let Some((message, hint)) = abilities.missing(&settings) {
+        output.warn(&format!("{message}; {hint}"));
+    }
     let records = Records::look(&settings)?;
     let ask = Ask {
         snapshot: &snapshot,

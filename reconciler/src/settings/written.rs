@@ -6,7 +6,7 @@ use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{MaxLoss, Policy, Spread};
+use planner::model::policy::{DriftPolicy, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -313,7 +313,7 @@ fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDr
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -323,12 +323,31 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
         count = loss.count(reader, "count", 0);
         share = loss.thousandths(reader, "share", 0..=1000);
     }
+    let drift = section.table(reader, "drift", "[policy.drift]");
+    let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
     Policy {
+        drift,
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
         max_loss: MaxLoss {
             count: count.unwrap_or(default.max_loss.count),
             share_thousandths: share.unwrap_or(default.max_loss.share_thousandths),
         },
+    }
+}
+
+fn read_drift(reader: &mut Reader<'_>, section: &Section<'_>) -> DriftPolicy {
+    let words = [("ignore", OnDrift::Ignore), ("warn", OnDrift::Warn), ("heal", OnDrift::Heal)];
+    section.allow(reader, &["state", "release", "size", "supervision", "marks"]);
+    let default = DriftPolicy::default();
+    let mut word = |key: &str, otherwise: OnDrift| {
+        section.word(reader, key, &words).map_or(otherwise, |at| at.value)
+    };
+    DriftPolicy {
+        state: word("state", default.state),
+        release: word("release", default.release),
+        size: word("size", default.size),
+        supervision: word("supervision", default.supervision),
+        marks: word("marks", default.marks),
     }
 }

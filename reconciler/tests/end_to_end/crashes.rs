@@ -5,17 +5,17 @@ use super::fleet::{Fleet, eventually, kill_9};
 use std::time::Duration;
 
 /// A small deterministic generator: the seed is printed, and a failure can be run again.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn seeded() -> Self {
+    pub(crate) fn seeded() -> Self {
         let seed = std::env::var("TIEDOWN_SEED").ok().and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or(0x5eed_0001);
         eprintln!("TIEDOWN_SEED={seed}");
         Self(seed)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

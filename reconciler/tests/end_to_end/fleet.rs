@@ -88,6 +88,11 @@ impl Fleet {
         self.root.path().join("repo")
     }
 
+    /// Where everything of the fleet is.
+    pub(crate) fn root_path(&self) -> &Path {
+        self.root.path()
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.root.path().join("state")
     }

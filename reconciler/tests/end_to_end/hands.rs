@@ -77,6 +77,11 @@ fn a_restart_brings_back_the_release_that_runs_on_the_same_volumes() {
     }
     fleet.assert_one_to_one();
     fleet.assert_fixpoint();
+    let told = json(&fleet, &["why", "store/app/ewr/1"]);
+    let held: Vec<&str> =
+        told["why"]["held"].as_array().unwrap().iter().map(|h| h["is"].as_str().unwrap()).collect();
+    assert_eq!(held, ["claim", "instance", "volume"], "{told:#}");
+    assert_eq!(told["lock"], Value::Null);
 
     fleet.store("two", "{ ewr = 2 }");
     fleet.commit("second");

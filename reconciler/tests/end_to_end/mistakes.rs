@@ -137,8 +137,7 @@ fn a_second_clone_with_another_fleet_or_another_state_directory_touches_nothing(
     let state = fleet.state();
     let other = state.with_file_name("other");
     edit(&settings, state.to_str().unwrap(), other.to_str().unwrap());
-    let said = run(&APPLY);
-    assert_ne!(said.code, 0, "{said}");
+    refused(&run(&APPLY), 6, "has some of them: another fleet");
     untouched(&fleet, &before);
     let said = run(&["down", "--purge", "--auto-approve"]);
     assert_eq!(said.code, 0, "{said}");
@@ -147,8 +146,7 @@ fn a_second_clone_with_another_fleet_or_another_state_directory_touches_nothing(
     // The same fleet with another state.
     fs::write(&settings, &written).unwrap();
     edit(&settings, state.to_str().unwrap(), other.to_str().unwrap());
-    let said = run(&APPLY);
-    assert_ne!(said.code, 0, "{said}");
+    refused(&run(&APPLY), 6, "has some of them: another fleet");
     untouched(&fleet, &before);
     let said = run(&["down", "--purge", "--auto-approve"]);
     assert_eq!(said.code, 0, "{said}");
@@ -183,7 +181,7 @@ fn a_wrong_machine_a_swapped_pool_and_a_foreign_one_are_left_alone() {
     }
     // Of another fleet, or of another host: two disks put into each other.
     edit(&pool("ewr-1"), "\"t135\"", "\"elsewhere\"");
-    refused(&fleet.run(&["plan"]), 4, "belongs to fleet elsewhere");
+    refused(&fleet.run(&["plan"]), 7, "is of fleet elsewhere");
     fs::write(pool("ewr-1"), &one).unwrap();
     let two = fs::read_to_string(pool("ewr-2")).unwrap();
     fs::write(pool("ewr-1"), &two).unwrap();

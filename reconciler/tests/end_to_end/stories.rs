@@ -3,7 +3,7 @@
 use super::fleet::{Fleet, eventually, store_manifest};
 
 /// An id that no account of a test machine has.
-const ORDINARY_USER: u32 = 61_234;
+pub(crate) const ORDINARY_USER: u32 = 61_234;
 
 #[test]
 fn a_commit_becomes_running_slots_and_data_outlives_a_redeploy() {

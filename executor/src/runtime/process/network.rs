@@ -4,7 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt;
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkMessage};
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -26,6 +27,7 @@ const NO_DEVICE: i32 = -19;
 /// What the kernel refused.
 pub async fn ensure_bridge(name: &str, gateway: IpAddr, prefix: u8) -> Result<(), Refusal> {
     with_handle(async |net| {
+        refuse_clash(&net, name, gateway, prefix).await?;
         let bridge = LinkBridge::new(name).address(hardware_address(gateway)).up().build();
         let made = net.link().add(bridge).execute().await;
         accept(made, EXISTS).map_err(cannot(format!("make the bridge {name}")))?;
@@ -35,6 +37,56 @@ pub async fn ensure_bridge(name: &str, gateway: IpAddr, prefix: u8) -> Result<()
         up(&net, index, name).await
     })
     .await
+}
+
+/// Refuses addresses that lead to another link already: what is asked for there would be answered
+/// by somebody else. A wider network that holds ours is none of that: the narrower route wins.
+async fn refuse_clash(
+    net: &Handle,
+    bridge: &str,
+    gateway: IpAddr,
+    prefix: u8,
+) -> Result<(), Refusal> {
+    let step = || format!("use the addresses of {gateway}/{prefix} on {bridge}");
+    let mut all = net.address().get().execute();
+    while let Some(found) = all.try_next().await.map_err(cannot(step()))? {
+        let header = &found.header;
+        let inside = found.attributes.iter().any(|attribute| match attribute {
+            AddressAttribute::Address(address) | AddressAttribute::Local(address) => {
+                header.prefix_len >= prefix && same_network(*address, gateway, prefix)
+            }
+            _ => false,
+        });
+        if !inside {
+            continue;
+        }
+        let mut links = net.link().get().match_index(header.index).execute();
+        let Ok(Some(link)) = links.try_next().await else { continue };
+        let name = link.attributes.into_iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        });
+        let name = name.unwrap_or_else(|| format!("number {}", header.index));
+        if name != bridge {
+            let cause = format!(
+                "the link {name} has some of them: another fleet's, or one that was left behind; \
+                 give the host another subnet, or remove that link if nothing uses \
+                 it (ip link delete {name})"
+            );
+            return Err(cannot(step())(cause));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two addresses have the same first `prefix` bits.
+fn same_network(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let differ = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    differ.leading_zeros() >= u32::from(prefix)
 }
 
 /// Removes the bridge; already gone is fine.

@@ -158,7 +158,7 @@ impl Runtime for ProcessRuntime {
         if self.shares_ports() {
             return Ok(());
         }
-        let bridge = names::bridge(&self.fleet, &self.host);
+        let bridge = names::bridge(&self.fleet, &self.host, &self.directory);
         super::remove_bridge(&bridge).await.map_err(|refusal| refused("removing a bridge", refusal))
     }
 
@@ -226,8 +226,8 @@ impl ProcessRuntime {
             return Network::Shared { address, ports };
         }
         Network::Own {
-            bridge: names::bridge(&self.fleet, &self.host),
-            link: names::link(&instance.id),
+            bridge: names::bridge(&self.fleet, &self.host, &self.directory),
+            link: names::link(&instance.id, &self.directory),
             address,
             prefix: self.subnet.prefix(),
             gateway: IpAddr::V4(self.subnet.gateway()),

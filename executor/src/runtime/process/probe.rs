@@ -53,10 +53,15 @@ const WAYS: [(&str, &str, &str); 4] = [
     (
         "instances",
         "pid and mount namespaces",
-        "run as root, or allow user namespaces: sysctl user.max_user_namespaces, \
+        "run as root with CAP_SYS_ADMIN, or as an ordinary user where user namespaces are \
+         allowed: sysctl user.max_user_namespaces, \
          kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0",
     ),
-    ("loop", "loop devices", "run as root with /dev/loop-control (modprobe loop)"),
+    (
+        "loop",
+        "loop devices",
+        "run as root with CAP_SYS_ADMIN and /dev/loop-control (modprobe loop)",
+    ),
     (
         "network",
         "network namespaces",

@@ -67,6 +67,17 @@ fn lines_alike(page: &mut Page<'_>, alike: &[&Line], wanting: bool) {
     }
 }
 
+/// Slots of which nobody can say whether they drifted.
+pub(super) fn history_unknown(page: &mut Page<'_>, report: &Report) {
+    if report.history_unknown.is_empty() {
+        return;
+    }
+    page.heading("History unknown: what was applied last is not remembered");
+    page.gap();
+    let slots: Vec<_> = report.history_unknown.iter().map(|slot| format!("{slot}")).collect();
+    page.line(2, &slots.join(", "));
+}
+
 /// What differs from what was applied last.
 pub(super) fn drift(page: &mut Page<'_>, report: &Report) {
     if report.drift.is_empty() {

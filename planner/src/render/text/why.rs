@@ -45,7 +45,11 @@ pub fn why(explanation: &Explanation, lock: Option<&str>, paint: &dyn Paint) -> 
     if explanation.changes.is_empty() {
         page.line(2, "does nothing with it");
     }
-    let told = Report { lines: explanation.lines.clone(), drift: explanation.drift.clone() };
+    let told = Report {
+        lines: explanation.lines.clone(),
+        drift: explanation.drift.clone(),
+        ..Report::default()
+    };
     report::refused(&mut page, &told);
     report::wanting(&mut page, &told);
     report::drift(&mut page, &told);

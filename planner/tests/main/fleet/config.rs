@@ -1,7 +1,7 @@
 //! The few lines that a fleet is written in, with a default for everything.
 
 use planner::model::name::{AppName, FleetName, GroupName, HostName, Region, SourceName};
-use planner::model::policy::{MaxLoss, Policy, Spread};
+use planner::model::policy::{DriftPolicy, MaxLoss, Policy, Spread};
 use planner::model::slot::SlotId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -164,11 +164,17 @@ pub(crate) struct PolicyConfig {
     pub(crate) overcommit_thousandths: u32,
     pub(crate) spread: Spread,
     pub(crate) max_loss: u32,
+    pub(crate) drift: DriftPolicy,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { overcommit_thousandths: 1000, spread: Spread::Host, max_loss: 3 }
+        Self {
+            overcommit_thousandths: 1000,
+            spread: Spread::Host,
+            max_loss: 3,
+            drift: DriftPolicy::default(),
+        }
     }
 }
 
@@ -177,6 +183,7 @@ impl Config {
         Policy {
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,
+            drift: self.policy.drift,
             max_loss: MaxLoss { count: self.policy.max_loss, share_thousandths: 100 },
         }
     }
