@@ -1,5 +1,5 @@
 # Every target is what CI runs and what people run; there is nothing that only CI can do.
-.PHONY: test prepare fmt lint unit doc torture bless bench
+.PHONY: test prepare fmt lint unit doc torture bless bench lab
 
 test: prepare fmt lint unit doc
 
@@ -20,11 +20,14 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # The same tests, longer: random histories by the ten thousand, and a hundred random plans that are
-# really applied and compared with what the simulator says. Takes about half an hour.
-torture:
+# really applied and compared with what the simulator says. Takes about half an hour. Then cuts the
+# power of lab hosts, and kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
+torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
 	TIEDOWN_RUNS=100 TIEDOWN_ROUNDS=40 cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
+	CUTS=$${CUTS:-100} cargo test -p executor --locked --test main -- lab::cuts --nocapture
+	KILLS=$${KILLS:-20} cargo test -p reconciler --locked --test main -- lab:: --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:
@@ -35,3 +38,8 @@ bless:
 bench:
 	cargo bench --locked -p planner --bench manifest
 	cargo bench --locked -p reconciler --bench fleets
+
+# A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
+lab: export JOB = $(CMD)
+lab: prepare
+	@if [ -n "$$JOB" ]; then ./fixtures/lab/run sh -c "$$JOB"; else ./fixtures/lab/run; fi

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tokio::io::AsyncWriteExt;
+use zeroize::Zeroizing;
 
 /// Where programs of the system are looked for, in this order. The caller's `PATH` is not asked:
 /// what runs as root must not depend on who called.
@@ -69,7 +70,9 @@ pub enum CommandError {
 pub enum Overrun {
     /// Its process group gets SIGKILL.
     Kill,
-    /// It is left to finish: killing it half way would do harm (LVM holding locks).
+    /// It is left to finish: killing it half way would do harm (LVM holding locks). It runs in a
+    /// session of its own and writes into memory, not into a pipe, so that it outlives its caller,
+    /// whoever ends that and however.
     Leave,
 }
 
@@ -80,7 +83,7 @@ pub enum Overrun {
 pub struct Command {
     program: PathBuf,
     args: Vec<OsString>,
-    input: Option<Vec<u8>>,
+    input: Option<Zeroizing<Vec<u8>>>,
     deadline: Duration,
     overrun: Overrun,
 }
@@ -131,10 +134,10 @@ impl Command {
         self
     }
 
-    /// Gives it these bytes on standard input, the place for what is secret.
+    /// Gives it these bytes on standard input, the place for what is secret; they are wiped after.
     #[must_use]
     pub fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.input = Some(bytes);
+        self.input = Some(Zeroizing::new(bytes));
         self
     }
 
@@ -151,34 +154,34 @@ impl Command {
     /// # Errors
     /// Any [`CommandError`] but `NotFound`.
     pub async fn output(self) -> Result<Output, CommandError> {
-        let program = self.program;
+        let Self { program, args, input, deadline, overrun } = self;
         // Arguments are not told: one may be a path that somebody named.
         tracing::debug!(program = %program.display(), "program runs");
         let failed = |source| CommandError::Io { program: program.clone(), source };
-        let mut child = tokio::process::Command::new(&program)
-            .args(&self.args)
+        let (mut stdout, mut stderr) = (said().map_err(failed)?, said().map_err(failed)?);
+        let mut command = starting(&program, overrun).map_err(failed)?;
+        let mut child = command
+            .args(&args)
             .env_clear()
             .env("PATH", DIRECTORIES.join(":"))
             .env("LC_ALL", "C")
             .current_dir("/")
-            .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
+            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(stdout.try_clone().map_err(failed)?)
+            .stderr(stderr.try_clone().map_err(failed)?)
             .spawn()
             .map_err(failed)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let stdin = child.stdin.take();
-        let input = self.input.unwrap_or_default();
         let feed = async move {
-            if let Some(mut stdin) = stdin {
+            if let (Some(mut stdin), Some(input)) = (stdin, input) {
                 // A program may finish without reading its input; its status tells.
                 let _ = stdin.write_all(&input).await;
             }
         };
-        let finish = async { tokio::join!(child.wait_with_output(), feed).0 };
-        let Ok(output) = tokio::time::timeout(self.deadline, finish).await else {
-            let left_running = match self.overrun {
+        let finish = async { tokio::join!(child.wait(), feed).0 };
+        let Ok(status) = tokio::time::timeout(deadline, finish).await else {
+            let left_running = match overrun {
                 Overrun::Leave => true,
                 Overrun::Kill => {
                     if let Some(group) = group {
@@ -187,16 +190,50 @@ impl Command {
                     false
                 }
             };
-            return Err(CommandError::Deadline { program, deadline: self.deadline, left_running });
+            return Err(CommandError::Deadline { program, deadline, left_running });
         };
-        let output = output.map_err(failed)?;
-        if output.status.success() {
-            return Ok(Output { stdout: output.stdout, stderr: output.stderr });
+        let status = status.map_err(failed)?;
+        let stderr = whole(&mut stderr).map_err(failed)?;
+        if status.success() {
+            return Ok(Output { stdout: whole(&mut stdout).map_err(failed)?, stderr });
         }
-        let from = output.stderr.len().saturating_sub(QUOTED_BYTES);
-        let stderr = String::from_utf8_lossy(&output.stderr[from..]).trim().to_owned();
-        Err(CommandError::Failed { program, status: output.status.code(), stderr })
+        let from = stderr.len().saturating_sub(QUOTED_BYTES);
+        let stderr = String::from_utf8_lossy(&stderr[from..]).trim().to_owned();
+        Err(CommandError::Failed { program, status: status.code(), stderr })
     }
+}
+
+/// A program that may be killed gets a process group of its own; one that may not, a session:
+/// setsid(1) makes one and becomes the program.
+fn starting(program: &Path, overrun: Overrun) -> io::Result<tokio::process::Command> {
+    match overrun {
+        Overrun::Kill => {
+            let mut command = tokio::process::Command::new(program);
+            command.process_group(0);
+            Ok(command)
+        }
+        Overrun::Leave => {
+            let setsid = find("setsid").ok_or_else(|| {
+                io::Error::other("setsid is not installed; on Debian: apt-get install util-linux")
+            })?;
+            let mut command = tokio::process::Command::new(setsid);
+            command.arg(program);
+            Ok(command)
+        }
+    }
+}
+
+/// A file in memory for what a program writes: unlike a pipe it has no reader whose end could end
+/// the program.
+fn said() -> io::Result<File> {
+    Ok(rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC)?.into())
+}
+
+fn whole(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The absolute path of a program of the system, if it is installed.
@@ -363,6 +400,21 @@ mod tests {
         }
         // It would have come first.
         assert!(!killed.exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_running_has_a_session_of_its_own() {
+        let mine = rustix::process::getsid(None).expect("a session").as_raw_nonzero().to_string();
+        let session = |overrun| {
+            let command =
+                sh("cut -d' ' -f6 /proc/$$/stat").deadline(Duration::from_secs(10), overrun);
+            async move {
+                let output = command.output().await.expect("it succeeds");
+                String::from_utf8_lossy(&output.stdout).trim().to_owned()
+            }
+        };
+        assert_eq!(session(Overrun::Kill).await, mine);
+        assert_ne!(session(Overrun::Leave).await, mine);
     }
 
     #[test]

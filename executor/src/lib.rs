@@ -17,6 +17,7 @@ pub mod fake;
 mod flock;
 pub mod host;
 pub mod journal;
+pub mod keys;
 pub mod machine;
 pub mod names;
 pub mod observe;

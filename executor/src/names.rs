@@ -119,6 +119,24 @@ impl HostDir {
         VolumeDir(self.volumes().join(format!("{GOING}{id}")))
     }
 
+    /// The directory of sealed keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// A volume's sealed key.
+    #[must_use]
+    pub fn key(&self, volume: &VolumeId) -> PathBuf {
+        self.keys().join(format!("{volume}.json"))
+    }
+
+    /// The key that seals the others, where the settings name no other place.
+    #[must_use]
+    pub fn seal(&self) -> PathBuf {
+        self.0.join("seal.key")
+    }
+
     /// The directory of all instances.
     #[must_use]
     pub fn instances(&self) -> PathBuf {
@@ -219,6 +237,63 @@ impl VolumeDir {
 /// The directory in a volume's file system that is bound into instances. It does not exist in the
 /// directory that the file system is mounted on, so nothing writes beside a missing mount.
 pub const DATA: &str = "data";
+
+/// What every mark on a logical volume begins with; the rest is `KEY=VALUE`.
+pub const MARK: &str = "tiedown.";
+
+/// A mark on a logical volume, as LVM writes tags.
+#[must_use]
+pub fn mark(key: &str, value: &dyn std::fmt::Display) -> String {
+    format!("{MARK}{key}={value}")
+}
+
+/// The name under which a thin device is kept that LVM did not know and almost took for new.
+#[must_use]
+pub fn stray(thin_id: u64, volume: &VolumeId) -> String {
+    format!("stray_{thin_id}_{volume}")
+}
+
+/// The kernel's name of a logical volume: LVM doubles dashes, lvm(8).
+#[must_use]
+pub fn mapped(group: &str, volume: &str) -> String {
+    format!("{}-{}", group.replace('-', "--"), volume.replace('-', "--"))
+}
+
+/// The kernel's name of a thin pool's target.
+#[must_use]
+pub fn mapped_pool(group: &str, pool: &str) -> String {
+    format!("{}-tpool", mapped(group, pool))
+}
+
+/// The kernel's name of a volume that is open.
+#[must_use]
+pub fn opened(volume: &VolumeId) -> String {
+    format!("tiedown-{volume}")
+}
+
+/// Where a mapped device is.
+#[must_use]
+pub fn device(mapped: &str) -> PathBuf {
+    Path::new("/dev/mapper").join(mapped)
+}
+
+/// The UUID of a volume's LUKS header: by it a volume is known again.
+#[must_use]
+pub fn luks_uuid(volume: &VolumeId) -> String {
+    uuid(&digest_of(&[b"luks", volume.as_str().as_bytes()]))
+}
+
+/// The UUID of a volume's file system.
+#[must_use]
+pub fn ext4_uuid(volume: &VolumeId) -> String {
+    uuid(&digest_of(&[b"ext4", volume.as_str().as_bytes()]))
+}
+
+/// The first digits of a digest, written as a UUID.
+fn uuid(digest: &str) -> String {
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digest[range]);
+    parts.join("-")
+}
 
 /// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. The
 /// directory of the instances is part of it, so that a fleet which is set up twice on one machine

@@ -3,6 +3,7 @@
 //! The host calls it one act at a time, under its lock.
 
 pub mod local;
+pub mod lvm;
 
 use crate::ensure::Ensured;
 use async_trait::async_trait;
@@ -132,6 +133,11 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// Any [`StorageError`].
     async fn attachment(&self, volume: &VolumeId) -> Result<Attachment, StorageError>;
+
+    /// Whether volumes stay when the host's directory is removed, so that their keys must too.
+    fn outlives_purge(&self) -> bool {
+        false
+    }
 }
 
 /// Why the storage did not do as asked.
@@ -174,6 +180,14 @@ pub enum StorageError {
         what: String,
         /// The way out.
         hint: String,
+    },
+    /// The volume's key cannot be had.
+    #[error("volume {volume} cannot be opened")]
+    Key {
+        /// Which.
+        volume: VolumeId,
+        /// Why.
+        source: crate::keys::KeyError,
     },
     /// A program failed.
     #[error("{act}")]

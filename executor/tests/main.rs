@@ -10,5 +10,6 @@ mod apply;
 mod catalog;
 mod child;
 mod journal;
+mod lab;
 mod process;
 mod storage;

@@ -14,11 +14,14 @@ use executor::catalog::{Catalog, CatalogError};
 use executor::host::Host;
 use executor::host::local::LocalHost;
 use executor::journal::Journal;
+use executor::keys::sealed::SealedKeys;
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
 use executor::runtime::process::port::ProcessRuntime;
 use executor::runtime::process::{Capabilities, probe};
+use executor::storage::Storage;
 use executor::storage::local::{LocalKind, LocalStorage};
+use executor::storage::lvm::LvmStorage;
 use planner::model::name::HostName;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -160,15 +163,12 @@ impl Hosts {
         let machine = machine_id(&StateDir::at(&settings.state_dir))?;
         let mut local = BTreeMap::new();
         for (name, host) in &settings.hosts {
-            let StorageSettings::Local { path, .. } = &host.storage;
-            let dir = HostDir::at(path);
-            let storage =
-                LocalStorage::new(settings.fleet.clone(), name.clone(), path, abilities.volumes());
+            let dir = HostDir::at(host.storage.path());
             let host = LocalHost {
                 fleet: settings.fleet.clone(),
                 name: name.clone(),
                 machine: machine.clone(),
-                storage: Box::new(storage),
+                storage: storage(settings, host, abilities, &dir),
                 runtime: Box::new(runtime(settings, host, abilities, &dir)),
                 trees: Arc::clone(trees),
                 directory: dir,
@@ -185,6 +185,24 @@ impl Hosts {
     pub fn all(&self) -> BTreeMap<HostName, Arc<dyn Host>> {
         let hosts = self.local.iter();
         hosts.map(|(name, host)| (name.clone(), Arc::clone(host) as Arc<dyn Host>)).collect()
+    }
+}
+
+fn storage(
+    settings: &Settings,
+    host: &HostSettings,
+    abilities: &Abilities,
+    dir: &HostDir,
+) -> Box<dyn Storage> {
+    let (fleet, name) = (settings.fleet.clone(), host.spec.name.clone());
+    match &host.storage {
+        StorageSettings::Local { path } => {
+            Box::new(LocalStorage::new(fleet, name, path, abilities.volumes()))
+        }
+        StorageSettings::Lvm { group, pool, .. } => {
+            let keys = SealedKeys::new(fleet.clone(), dir.clone(), None);
+            Box::new(LvmStorage::new(fleet, name, dir.clone(), group, pool, Box::new(keys)))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use planner::model::name::{FleetName, HostName, Region};
 use planner::model::policy::Policy;
 use planner::model::size::Size;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The name of the file, in the directory that tiedown is pointed at.
 pub const FILE: &str = "tiedown.toml";
@@ -65,9 +65,26 @@ pub enum StorageSettings {
     Local {
         /// The host's directory; absolute, under `hosts` of `state_dir`.
         path: PathBuf,
-        /// How much the pool may promise.
-        capacity: Size,
     },
+    /// `lvm`: an LVM2 thin pool of this machine.
+    Lvm {
+        /// The host's directory, with its records and keys.
+        path: PathBuf,
+        /// The volume group.
+        group: String,
+        /// The thin pool in it.
+        pool: String,
+    },
+}
+
+impl StorageSettings {
+    /// The host's directory; absolute, under `hosts` of `state_dir`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Local { path } | Self::Lvm { path, .. } => path,
+        }
+    }
 }
 
 /// What runs a host's instances.

@@ -9,4 +9,5 @@
 
 mod command_line;
 mod end_to_end;
+mod lab;
 mod tidy;

@@ -164,6 +164,15 @@ impl LocalHost {
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
             );
         }
+        if self.storage.outlives_purge()
+            && let Some(id) = reading.volumes.keys().next()
+        {
+            let name = &self.name;
+            return Err(format!(
+                "volume {id} of {name} is on a disk of its own and its key is here: destroy it first"
+            )
+            .into());
+        }
         self.runtime.clear().await?;
         let directory = self.directory.path();
         match std::fs::remove_dir_all(directory) {

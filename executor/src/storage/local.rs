@@ -6,12 +6,12 @@
 //! damage, and is answered with an error, never with "absent".
 
 mod directory;
-mod hold;
-mod image;
+pub(super) mod hold;
+pub(super) mod image;
 mod life;
-mod listing;
+pub(super) mod listing;
 mod pool;
-mod record;
+pub(super) mod record;
 
 use super::{Attachment, Contents, Medium, PoolMarks, Storage, StorageError};
 use crate::ensure::Ensured;

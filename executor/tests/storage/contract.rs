@@ -31,10 +31,10 @@ macro_rules! assert_refused {
         assert!(matches!(answer, Err(StorageError::$variant { .. })), "{answer:?}");
     }};
 }
-pub(super) use assert_refused;
+pub(crate) use assert_refused;
 
 /// Any storage whose pool is absent.
-async fn contract(storage: &dyn Storage) {
+pub(crate) async fn contract(storage: &dyn Storage) {
     the_pool_is_made_once(storage).await;
     a_volume_is_made_once(storage).await;
     a_volume_grows_and_keeps_its_data(storage).await;
@@ -139,7 +139,7 @@ async fn only_a_retired_unprotected_volume_is_destroyed(storage: &dyn Storage) {
 }
 
 /// Writes a file into an attached volume, as an instance would.
-pub(super) async fn put(attachment: &Attachment, text: &str) {
+pub(crate) async fn put(attachment: &Attachment, text: &str) {
     match &attachment.medium {
         Medium::Directory(directory) => std::fs::write(directory.join("file"), text).unwrap(),
         Medium::Image(image) | Medium::Device(image) => {

@@ -5,8 +5,8 @@ use super::global::Global;
 use super::output::{Format, Output};
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::repository::tree::KnownTrees;
-use crate::settings::Settings;
 use crate::settings::load::load;
+use crate::settings::{HostSettings, Settings, StorageSettings};
 use executor::storage::local::LocalKind;
 use planner::model::observed::{HostView, PoolView};
 use serde::Serialize;
@@ -77,6 +77,7 @@ async fn fleet(
     let snapshot = global.snapshot(&repository)?;
     let settings = load(&snapshot, &abilities.machine())?;
     findings.push(state_dir(&settings));
+    findings.extend(lvm_programs(&settings));
     let records = match Records::look(&settings) {
         Ok(records) => records,
         Err(error) => {
@@ -124,13 +125,9 @@ fn machine(abilities: &Abilities) -> Vec<Finding> {
     }
     match abilities.volumes() {
         LocalKind::Image => {
+            let programs = ["mkfs.ext4", "resize2fs", "losetup"];
             let hint = "apt-get install e2fsprogs mount";
-            for program in ["mkfs.ext4", "resize2fs", "losetup"] {
-                findings.push(match executor::command::find(program) {
-                    Some(path) => Finding::new(Weight::Ok, program, path.display().to_string(), ""),
-                    None => Finding::new(Weight::Missing, program, "not installed", hint),
-                });
-            }
+            findings.extend(programs.map(|program| installed(program, hint)));
         }
         LocalKind::Directory => findings.push(Finding::new(
             Weight::Less,
@@ -140,6 +137,24 @@ fn machine(abilities: &Abilities) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+/// Programs of volumes on LVM, if a host has such.
+fn lvm_programs(settings: &Settings) -> Vec<Finding> {
+    let lvm = |host: &HostSettings| matches!(host.storage, StorageSettings::Lvm { .. });
+    if !settings.hosts.values().any(lvm) {
+        return Vec::new();
+    }
+    let programs = ["lvm", "dmsetup", "thin_check", "cryptsetup", "blkid", "setsid"];
+    let hint = "apt-get install lvm2 dmsetup thin-provisioning-tools cryptsetup-bin util-linux";
+    programs.map(|program| installed(program, hint)).into()
+}
+
+fn installed(program: &str, hint: &str) -> Finding {
+    match executor::command::find(program) {
+        Some(path) => Finding::new(Weight::Ok, program, path.display().to_string(), ""),
+        None => Finding::new(Weight::Missing, program, "not installed", hint),
+    }
 }
 
 /// The directory that is there, or the nearest above it in which it would be made.

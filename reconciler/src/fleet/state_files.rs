@@ -1,7 +1,7 @@
 //! The state directory as a whole: what of it is the fleet's, what is not, and its removal once
 //! every host has been purged.
 
-use crate::settings::{Settings, StorageSettings};
+use crate::settings::Settings;
 use executor::catalog::CatalogError;
 use executor::names::StateDir;
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ impl StateFiles {
             .hosts
             .values()
             .filter_map(|host| {
-                let StorageSettings::Local { path, .. } = &host.storage;
+                let path = host.storage.path();
                 let first = path.strip_prefix(&hosts_dir).ok()?.components().next()?;
                 Some(hosts_dir.join(first))
             })

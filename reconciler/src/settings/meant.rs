@@ -8,9 +8,13 @@ use super::{HostSettings, Machine, ProcessNetwork, RuntimeDriver, Settings, Stor
 use planner::model::host::HostSpec;
 use planner::model::name::{FleetName, HostName};
 use planner::model::network::Subnet;
+use planner::model::size::Size;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+
+/// LVM's default extent, vgcreate(8).
+const LVM_EXTENT: Size = Size::from_mib(4);
 
 /// Reads a `tiedown.toml`: `file` is its path for messages, `text` what it holds.
 ///
@@ -82,10 +86,19 @@ fn hosts(
             subnet: subnet.value,
             memory: host.memory.unwrap_or(machine.memory),
             cpus: host.cpus.unwrap_or(machine.cpus),
-            pool_size: Some(host.capacity),
+            // LVM makes whole extents only.
+            pool_size: match &host.lvm {
+                Some(_) => host.capacity.map(|capacity| capacity.rounded_up_to(LVM_EXTENT)),
+                None => host.capacity,
+            },
         };
         let path = state_dir.join("hosts").join(&host.path.value);
-        let storage = StorageSettings::Local { path, capacity: host.capacity };
+        let storage = match &host.lvm {
+            Some(At { value: (group, pool), .. }) => {
+                StorageSettings::Lvm { path, group: group.clone(), pool: pool.clone() }
+            }
+            None => StorageSettings::Local { path },
+        };
         let settings = HostSettings { spec, storage, runtime: host.runtime };
         hosts.insert(host.name.value.clone(), settings);
         subnets.push((&host.name.value, subnet));

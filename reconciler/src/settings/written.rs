@@ -49,8 +49,10 @@ pub struct WrittenHost {
     pub cpus: Option<u32>,
     /// `path` of `storage`, or the host's name; relative, without `..`.
     pub path: At<String>,
-    /// `capacity` of `storage`.
-    pub capacity: Size,
+    /// `capacity` of `storage`; with `lvm` it may be left out: the pool must be there already.
+    pub capacity: Option<Size>,
+    /// `vg` and `pool` of `storage`, if its driver is lvm.
+    pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
 }
@@ -165,8 +167,11 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
             let message = format!("two hosts are called {}", host.name.value);
             reader.wrong(host.name.span.clone(), message, "give each host a name of its own");
         }
-        let same_pool =
-            |other: &&WrittenHost| Path::new(&other.path.value) == Path::new(&host.path.value);
+        let pool = |host: &WrittenHost| host.lvm.as_ref().map(|at| at.value.clone());
+        let same_pool = |other: &&WrittenHost| {
+            Path::new(&other.path.value) == Path::new(&host.path.value)
+                || (host.lvm.is_some() && pool(other) == pool(&host))
+        };
         if let Some(other) = hosts.iter().find(same_pool) {
             let message =
                 format!("hosts {} and {} have one pool", other.name.value, host.name.value);
@@ -204,7 +209,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let runtime = section.has("runtime");
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
     let name = name?;
-    let (path, capacity) = storage??;
+    let (path, capacity, lvm) = storage??;
     let own = At { value: name.value.as_str().to_owned(), span: name.span.clone() };
     Some(WrittenHost {
         path: path.unwrap_or(own),
@@ -217,38 +222,67 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
         memory: memory.map(|at| at.value),
         cpus,
         capacity,
+        lvm,
         runtime: runtime?,
     })
 }
 
-type Storage = (Option<At<String>>, Size);
+type Storage = (Option<At<String>>, Option<Size>, Option<At<(String, String)>>);
+
+#[derive(Clone, Copy)]
+enum StorageDriver {
+    Local,
+    Lvm,
+}
 
 fn read_storage(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Storage> {
     if !section.has("driver") {
         section.missing(reader, "driver", "driver = \"local\"");
     }
-    let drivers = [("local", Driver::Built), ("lvm", Driver::Planned)];
-    let driver = section.word(reader, "driver", &drivers)?;
-    match driver.value {
-        Driver::Planned => {
-            let message = "the storage driver lvm is not built yet";
-            reader.wrong(driver.span, message, "use driver = \"local\" with a `capacity`");
-            None
+    let drivers = [("local", StorageDriver::Local), ("lvm", StorageDriver::Lvm)];
+    match section.word(reader, "driver", &drivers)?.value {
+        StorageDriver::Lvm => {
+            section.allow(reader, &["driver", "path", "vg", "pool", "capacity"]);
+            for (key, example) in [("vg", "vg = \"vg0\""), ("pool", "pool = \"thin\"")] {
+                if !section.has(key) {
+                    section.missing(reader, key, example);
+                }
+            }
+            let path = section.parsed_by(reader, "path", inside);
+            let capacity = capacity(reader, section);
+            let group = section.parsed_by(reader, "vg", lvm_name);
+            let pool = section.parsed_by(reader, "pool", lvm_name)?;
+            let lvm = At { value: (group?.value, pool.value), span: pool.span };
+            Some((path, capacity, Some(lvm)))
         }
-        Driver::Built => {
+        StorageDriver::Local => {
             section.allow(reader, &["driver", "path", "capacity"]);
             if !section.has("capacity") {
                 section.missing(reader, "capacity", "capacity = \"20GB\"");
             }
             let path = section.parsed_by(reader, "path", inside);
-            let capacity = section.parsed_by(reader, "capacity", Size::parse)?;
-            if capacity.value < Size::from_mib(16) {
-                let message = "`capacity` is too small for a volume";
-                reader.wrong(capacity.span.clone(), message, "a pool has at least 16MiB");
-            }
-            Some((path, capacity.value))
+            Some((path, Some(capacity(reader, section)?), None))
         }
     }
+}
+
+fn capacity(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Size> {
+    let capacity = section.parsed_by(reader, "capacity", Size::parse)?;
+    if capacity.value < Size::from_mib(16) {
+        let message = "`capacity` is too small for a volume";
+        reader.wrong(capacity.span, message, "a pool has at least 16MiB");
+    }
+    Some(capacity.value)
+}
+
+/// A name that LVM takes and that is no option, lvm(8); without the dashes that the kernel's names
+/// double.
+fn lvm_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+_.".contains(&byte);
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) && !text.starts_with('.') {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a name: letters, digits, `_`, `+` and `.`"))
 }
 
 const PROCESS: RuntimeDriver = RuntimeDriver::Process { network: ProcessNetwork::Own };

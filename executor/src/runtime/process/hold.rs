@@ -127,6 +127,9 @@ fn user_of(source: &BindSource) -> Option<(PathBuf, String)> {
         BindSource::Directory(directory) => {
             mounts::user_of(directory).map(|pid| (directory.clone(), format!("process {pid}")))
         }
+        BindSource::Device(device) => {
+            mounts::user_of_device(device).map(|pid| (device.clone(), format!("process {pid}")))
+        }
     }
 }
 

@@ -82,24 +82,36 @@ fn attach(root: &mut Root, n: usize, bind: &Bind) -> Result<(), Refusal> {
     match &bind.source {
         BindSource::Directory(directory) => root.bind(directory.as_path(), &target)?,
         BindSource::Image(image) => {
-            let staged = root.stage(n)?;
             let (device, keep) =
                 kernel::attach_loop(image).map_err(cannot_at("make a loop device of", image))?;
-            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
-            rustix::mount::mount(&device, &staged, "ext4", flags, None)
-                .map_err(cannot_at("mount", image))?;
+            mount(root, n, Path::new(&device), image, &target)?;
             drop(keep);
-            root.bind(&staged.join(DATA), &target).map_err(|_| Refusal::Host {
-                step: format!("use {}", image.display()),
-                cause: format!("its file system has no directory {DATA:?}: it is not a volume"),
-            })?;
-            rustix::mount::unmount(&staged, UnmountFlags::DETACH)
-                .map_err(cannot_at("unmount", &staged))?;
-            fs::remove_dir(&staged).map_err(cannot_at("remove", &staged))?;
         }
+        BindSource::Device(device) => mount(root, n, device, device, &target)?,
     }
     root.volume(&bind.destination);
     Ok(())
+}
+
+/// Mounts a volume's file system here only and binds its directory of data. `named`: what to call
+/// it when that fails.
+fn mount(
+    root: &mut Root,
+    n: usize,
+    device: &Path,
+    named: &Path,
+    target: &std::os::fd::OwnedFd,
+) -> Result<(), Refusal> {
+    let staged = root.stage(n)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
+    rustix::mount::mount(device, &staged, "ext4", flags, None)
+        .map_err(cannot_at("mount", named))?;
+    root.bind(&staged.join(DATA), target).map_err(|_| Refusal::Host {
+        step: format!("use {}", named.display()),
+        cause: format!("its file system has no directory {DATA:?}: it is not a volume"),
+    })?;
+    rustix::mount::unmount(&staged, UnmountFlags::DETACH).map_err(cannot_at("unmount", &staged))?;
+    fs::remove_dir(&staged).map_err(cannot_at("remove", &staged))
 }
 
 /// Writes one file, over the host's if there is one at that path.

@@ -65,6 +65,9 @@ pub enum BindSource {
     /// directory [`DATA`](crate::names::DATA) is bound, so that a file system that failed to mount can never be
     /// mistaken for an empty volume.
     Image(PathBuf),
+    /// An open block device with an ext4 file system, mounted in the instance's mount namespace
+    /// only. Its directory [`DATA`](crate::names::DATA) is bound, as that of an image.
+    Device(PathBuf),
 }
 
 /// A file written before the program starts. Its content may be secret.

@@ -38,6 +38,20 @@ pub(super) fn user_of(directory: &Path) -> Option<u32> {
         .filter(|mount| directory.starts_with(&mount.at))
         .max_by_key(|mount| mount.at.components().count())?;
     let inside = home.root.join(directory.strip_prefix(&home.at).ok()?);
+    first(|mount| mount.device == home.device && mount.root == inside)
+}
+
+/// A process in whose mount namespace the file system on a block device is mounted; the lowest
+/// process id.
+pub(super) fn user_of_device(device: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let number = fs::metadata(device).ok()?.rdev();
+    let number = format!("{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+    first(|mount| mount.device == number)
+}
+
+/// The first process that has such a mount.
+fn first(wanted: impl Fn(&Mount) -> bool) -> Option<u32> {
     let mut pids: Vec<u32> = fs::read_dir("/proc")
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -50,7 +64,7 @@ pub(super) fn user_of(directory: &Path) -> Option<u32> {
             return false;
         }
         let Ok(table) = fs::read(format!("/proc/{pid}/mountinfo")) else { return false };
-        parse(&table).iter().any(|mount| mount.device == home.device && mount.root == inside)
+        parse(&table).iter().any(&wanted)
     })
 }
 

@@ -189,11 +189,7 @@ impl ProcessRuntime {
             let source = match &attachment.medium {
                 Medium::Directory(path) => BindSource::Directory(path.clone()),
                 Medium::Image(path) => BindSource::Image(path.clone()),
-                Medium::Device(path) => {
-                    let what = format!("block device {}", path.display());
-                    let hint = "the process runtime mounts directories and images".to_owned();
-                    return Err(RuntimeError::Missing { what, hint });
-                }
+                Medium::Device(path) => BindSource::Device(path.clone()),
             };
             binds.push(Bind { source, destination: PathBuf::from(&bind.destination) });
         }

@@ -65,7 +65,7 @@ struct Signature {
     instance: String,
 }
 
-fn describe(hold: &Path) -> String {
+pub(in crate::storage) fn describe(hold: &Path) -> String {
     let instance = std::fs::read(hold).ok();
     let instance = instance.and_then(|bytes| serde_json::from_slice::<Signature>(&bytes).ok());
     let process = flock::holder(hold).map_or_else(|| "a process".to_owned(), process);

@@ -93,7 +93,7 @@ pub(super) async fn grow(
 
 /// Whether a mounted file system may be grown here: the kernel asks for CAP_SYS_RESOURCE, which
 /// root has on a machine of its own and often not in a container.
-pub(super) fn grows_online() -> bool {
+pub(in crate::storage) fn grows_online() -> bool {
     has_capability(CAP_SYS_RESOURCE)
 }
 

@@ -164,7 +164,7 @@ fn is_remnant(dir: &VolumeDir) -> bool {
 }
 
 /// Removes what a crash left of volumes that have no name. What is unexpected stays.
-pub(super) fn remove_remnant(dir: &VolumeDir) -> Result<(), StorageError> {
+pub(in crate::storage) fn remove_remnant(dir: &VolumeDir) -> Result<(), StorageError> {
     if !own_directory(dir.path())? {
         return Ok(());
     }

@@ -61,7 +61,9 @@ struct Version {
 }
 
 /// Reads a record; nothing only if the file is certainly not there.
-pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Option<R>, StorageError> {
+pub(in crate::storage) fn read<R: DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<R>, StorageError> {
     let unreadable =
         |why: String| StorageError::Unreadable { what: path.display().to_string(), why };
     match std::fs::symlink_metadata(path) {
@@ -86,7 +88,7 @@ pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Option<R>, Storag
 }
 
 /// Writes a record in place of what was there.
-pub(super) fn write(path: &Path, record: &impl Serialize) -> Result<(), StorageError> {
+pub(in crate::storage) fn write(path: &Path, record: &impl Serialize) -> Result<(), StorageError> {
     let mut bytes = serde_json::to_vec_pretty(record)
         .map_err(|error| io("writing", path)(std::io::Error::other(error)))?;
     bytes.push(b'\n');

@@ -26,7 +26,7 @@ fn defaults_come_from_the_machine() {
     assert_eq!(host.spec.subnet.to_string(), "127.77.1.0/24");
     assert_eq!((host.spec.memory, host.spec.cpus), (Size::from_mib(8192), 4));
     assert_eq!(host.spec.pool_size, Some(Size::from_gb(20)));
-    let StorageSettings::Local { path, .. } = &host.storage;
+    let path = host.storage.path();
     assert_eq!(*path, settings.state_dir.join("hosts/ewr-1"));
 
     let root = Machine { root: true, shares_ports: false, ..machine() };
@@ -64,7 +64,7 @@ fn everything_can_be_written() {
         (OnDrift::Heal, OnDrift::Warn, OnDrift::Ignore)
     );
     let host = settings.hosts.values().next().unwrap();
-    let StorageSettings::Local { path, .. } = &host.storage;
+    let path = host.storage.path();
     assert_eq!(path, Path::new("/srv/tiedown/hosts/disks/h"));
     assert_eq!(host.spec.failure_domain(), "a");
 }
@@ -106,6 +106,7 @@ fn each_clash_has_one_message() {
     };
     let local = "storage = { driver = \"local\", capacity = \"1GB\" }";
     let shared = "storage = { driver = \"local\", path = \"p\", capacity = \"1GB\" }";
+    let lvm = "storage = { driver = \"lvm\", vg = \"v\", pool = \"t\" }";
     let table = [
         (host("a", local) + &host("a", shared), "two hosts are called a"),
         (host("a", shared) + &host("b", shared), "hosts a and b have one pool"),
@@ -114,9 +115,10 @@ fn each_clash_has_one_message() {
                 + &host("b", &format!("{local}\nsubnet = \"10.1.0.0/24\"")),
             "subnets of a (10.0.0.0/8) and b (10.1.0.0/24) overlap",
         ),
+        (host("a", lvm) + &host("b", lvm), "hosts a and b have one pool"),
         (
-            host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"t\" }"),
-            "the storage driver lvm is not built yet",
+            host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"../t\" }"),
+            "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",
         ),
         (
             host("a", &format!("{local}\nruntime = {{ driver = \"docker\" }}")),

@@ -1,0 +1,183 @@
+//! A volume made: written down, its key sealed, its thin device made and proven empty, encrypted
+//! and formatted, and only then attached. Cut short anywhere it is made again from nothing, which
+//! is safe exactly as long as it was never attached.
+
+use super::disk::{self, whole};
+use super::listing::Found;
+use super::marks::Label;
+use super::pool::bytes;
+use super::program::{lvm, run};
+use super::record::{VERSION, VolumeRecord};
+use super::status::Target;
+use super::{LvmStorage, Volume, conflict, io, life, unreadable};
+use crate::durable;
+use crate::ensure::Ensured;
+use crate::names::{self, VolumeDir, mark};
+use crate::storage::StorageError;
+use crate::storage::local::listing::remove_remnant;
+use planner::model::id::{PoolId, VolumeId};
+use planner::model::size::Size;
+use planner::model::volume::{VolumeSpec, VolumeState};
+use std::fs;
+
+impl LvmStorage {
+    pub(super) async fn ensure_made(&self, spec: &VolumeSpec) -> Result<Ensured, StorageError> {
+        let (snapshot, pool) = self.ready().await?;
+        let extent = snapshot.volumes.get(&self.pool).map_or(Size::ZERO, |pool| pool.extent);
+        life::whole_extents(&spec.id, spec.size, extent)?;
+        let dir = self.dir.volume(&spec.id);
+        match self.find(&snapshot, &pool, &spec.id)? {
+            Found::Nothing => {}
+            Found::Begun(_) => self.idle(&spec.id, &dir).await?,
+            Found::Whole(volume) => match volume.label.state {
+                VolumeState::Attached if volume.label.spec == *spec => {
+                    return Ok(Ensured::AlreadySo);
+                }
+                VolumeState::Making if !volume.record.ever_attached && !volume.label.formatted => {
+                    self.idle(&spec.id, &dir).await?;
+                    self.begin(spec, &pool)?;
+                    self.remove(&spec.id).await?;
+                }
+                VolumeState::Making
+                | VolumeState::Attached
+                | VolumeState::Retired { .. }
+                | VolumeState::Erasing => return Err(life::not_so(&volume.label)),
+            },
+            Found::Gone(record) => {
+                return Err(conflict(&spec.id, format!("is {}", record.state.as_str())));
+            }
+        }
+        self.fit_for_more(&snapshot)?;
+        let record = self.begin(spec, &pool)?;
+        self.keys.ensure(&spec.id).map_err(|error| disk::key_error(&spec.id, error))?;
+        let volume = self.make_empty(record, &dir, VolumeState::Making).await?;
+        self.format(&volume).await?;
+        let attached =
+            Label { state: VolumeState::Attached, formatted: true, ..volume.label.clone() };
+        self.commit(volume, attached).await?;
+        Ok(Ensured::Made)
+    }
+
+    /// Writes down that a volume is being made, before anything of it is there.
+    pub(super) fn begin(
+        &self,
+        spec: &VolumeSpec,
+        pool: &PoolId,
+    ) -> Result<VolumeRecord, StorageError> {
+        let record = VolumeRecord {
+            version: VERSION,
+            fleet: self.fleet.clone(),
+            pool: pool.clone(),
+            spec: spec.clone(),
+            state: VolumeState::Making,
+            formatted: false,
+            ever_attached: false,
+            generation: 1,
+            settled: false,
+            allocated_bytes: Size::ZERO,
+        };
+        let (coming, dir) = (self.dir.volume_coming(&spec.id), self.dir.volume(&spec.id));
+        if dir.path().exists() {
+            record.write(&dir)?;
+            return Ok(record);
+        }
+        remove_remnant(&coming)?;
+        remove_remnant(&self.dir.volume_going(&spec.id))?;
+        durable::make_dir(coming.path()).map_err(io("making", coming.path()))?;
+        record.write(&coming)?;
+        fs::rename(coming.path(), dir.path()).map_err(io("naming", dir.path()))?;
+        durable::sync_parent(dir.path()).map_err(io("syncing", dir.path()))?;
+        Ok(record)
+    }
+
+    /// Makes the thin device with its marks and proves that nothing is in it.
+    pub(super) async fn make_empty(
+        &self,
+        mut record: VolumeRecord,
+        dir: &VolumeDir,
+        state: VolumeState,
+    ) -> Result<Volume, StorageError> {
+        let spec = record.spec.clone();
+        let label = Label {
+            fleet: self.fleet.clone(),
+            pool: record.pool.clone(),
+            spec: spec.clone(),
+            state,
+            formatted: false,
+            generation: record.generation,
+        };
+        let tags = label.tags();
+        let command = lvm("lvcreate")?
+            .args(["-q", "-y", "-Wn", "-V"])
+            .arg(bytes(whole(spec.size)))
+            .arg("-T")
+            .arg(self.full(&self.pool))
+            .args(["-n", spec.id.as_str()])
+            .args(tags.iter().flat_map(|tag| ["--addtag", tag]));
+        run(format!("making volume {}", spec.id), command).await?;
+        record.settled = true;
+        record.write(dir)?;
+        let snapshot = self.read().await?;
+        let lv = snapshot.volumes.get(spec.id.as_str()).cloned();
+        let lv = lv.ok_or_else(|| {
+            unreadable(format!("volume {}", spec.id), "it was made, and is not there".to_owned())
+        })?;
+        match snapshot.targets.get(&names::mapped(&self.group, spec.id.as_str())) {
+            Some(Target::Thin { mapped }) if *mapped == Size::ZERO => {}
+            Some(Target::Thin { .. }) => {
+                return Err(self.set_aside(&spec.id, lv.thin_id, &label).await?);
+            }
+            Some(Target::Failed | Target::Pool(_)) | None => {
+                let why = "it was made, and the kernel does not have it".to_owned();
+                return Err(unreadable(format!("volume {}", spec.id), why));
+            }
+        }
+        if lv.size != whole(spec.size) {
+            let why = format!("it was made with {}, not {} and its header", lv.size, spec.size);
+            return Err(unreadable(format!("volume {}", spec.id), why));
+        }
+        Ok(Volume { lv, label, record, dir: dir.clone() })
+    }
+
+    /// LVM gave a new volume a thin device that was there before and holds somebody's data, which
+    /// it does not know of. It is kept, under another name and without our marks, for a person.
+    async fn set_aside(
+        &self,
+        id: &VolumeId,
+        thin_id: Option<u64>,
+        label: &Label,
+    ) -> Result<StorageError, StorageError> {
+        let stray = names::stray(thin_id.unwrap_or_default(), id);
+        let command = lvm("lvrename")?.args(["-q", &self.group, id.as_str(), &stray]);
+        run(format!("setting {stray} aside"), command).await?;
+        let tags = label.tags();
+        let command = lvm("lvchange")?
+            .arg("-q")
+            .args(tags.iter().flat_map(|tag| ["--deltag", tag]))
+            .args([
+                "--addtag",
+                &mark("fleet", &self.fleet),
+                "--addtag",
+                &mark("stray", &id.as_str()),
+            ])
+            .arg(self.full(&stray));
+        run(format!("marking {stray}"), command).await?;
+        Ok(StorageError::Conflict {
+            what: self.what(),
+            found: format!(
+                "held data that LVM did not know of; it was kept as {} and given to nobody. \
+                 Look whose it is, then apply again",
+                self.full(&stray)
+            ),
+        })
+    }
+
+    /// Removes a volume from LVM. Not there is fine.
+    pub(super) async fn remove(&self, id: &VolumeId) -> Result<(), StorageError> {
+        if self.read().await?.volumes.contains_key(id.as_str()) {
+            let command = lvm("lvremove")?.args(["-q", "-f"]).arg(self.full(id.as_str()));
+            run(format!("removing volume {id}"), command).await?;
+        }
+        Ok(())
+    }
+}

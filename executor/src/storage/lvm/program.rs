@@ -1,0 +1,43 @@
+//! Programs of LVM and of encryption as they are run here: in their own session, never killed,
+//! with a long deadline, because one that is ended half way leaves a pool suspended.
+
+use crate::command::{Command, CommandError, Output, Overrun};
+use crate::storage::StorageError;
+use std::time::Duration;
+
+/// Longer than LVM takes with thousands of volumes on slow disks.
+const DEADLINE: Duration = Duration::from_mins(10);
+
+/// A program of the system that is left to finish.
+pub(super) fn program(name: &str) -> Result<Command, StorageError> {
+    let package = match name {
+        "lvm" => "lvm2",
+        "dmsetup" => "dmsetup",
+        "cryptsetup" => "cryptsetup-bin",
+        "blkid" => "util-linux",
+        _ => "e2fsprogs",
+    };
+    let command = Command::named(name).map_err(|_| StorageError::Missing {
+        what: format!("the program {name}"),
+        hint: format!("on Debian: apt-get install {package} thin-provisioning-tools"),
+    })?;
+    Ok(command.deadline(DEADLINE, Overrun::Leave))
+}
+
+/// `lvm ACT …`: one command of LVM.
+pub(super) fn lvm(act: &str) -> Result<Command, StorageError> {
+    Ok(program("lvm")?.arg(act))
+}
+
+pub(super) async fn run(act: String, command: Command) -> Result<Output, StorageError> {
+    command.output().await.map_err(|source| StorageError::Command { act, source })
+}
+
+/// The status of a program whose statuses mean something.
+pub(super) async fn status(act: String, command: Command) -> Result<i32, StorageError> {
+    match command.output().await {
+        Ok(_) => Ok(0),
+        Err(CommandError::Failed { status: Some(status), .. }) => Ok(status),
+        Err(source) => Err(StorageError::Command { act, source }),
+    }
+}

@@ -1,0 +1,9 @@
+//! Volumes on real LVM2, dm-crypt and ext4: this test binary again, inside a Linux host that runs
+//! as one process (`fixtures/lab/run`).
+
+mod bed;
+mod contract;
+mod cuts;
+mod hazards;
+mod journal;
+mod parsers;

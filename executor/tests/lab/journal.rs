@@ -1,0 +1,122 @@
+//! What was asked of the storage and what it answered, kept outside the lab host, so that a cut
+//! of its power cannot touch it; and what must therefore be there.
+
+use planner::model::size::Size;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// One act on volume number so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Make(u32),
+    Grow(u32, Size),
+    Retire(u32),
+    TakeBack(u32),
+    Destroy(u32),
+    /// Writes a line with this number into the volume's file, and syncs it.
+    Write(u32, u32),
+}
+
+impl Act {
+    fn text(self) -> String {
+        match self {
+            Self::Make(volume) => format!("make {volume} 0"),
+            Self::Grow(volume, to) => format!("grow {volume} {}", to.bytes()),
+            Self::Retire(volume) => format!("retire {volume} 0"),
+            Self::TakeBack(volume) => format!("take-back {volume} 0"),
+            Self::Destroy(volume) => format!("destroy {volume} 0"),
+            Self::Write(volume, number) => format!("write {volume} {number}"),
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let words: Vec<&str> = text.split(' ').collect();
+        let (volume, number) = (words[1].parse().unwrap(), words[2].parse::<u64>().unwrap());
+        match words[0] {
+            "make" => Self::Make(volume),
+            "grow" => Self::Grow(volume, Size::from_bytes(number)),
+            "retire" => Self::Retire(volume),
+            "take-back" => Self::TakeBack(volume),
+            "destroy" => Self::Destroy(volume),
+            "write" => Self::Write(volume, u32::try_from(number).unwrap()),
+            other => panic!("no act: {other}"),
+        }
+    }
+}
+
+/// What must be there of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) size: Size,
+    pub(crate) retired: bool,
+    /// Numbers whose writing was acknowledged.
+    pub(crate) written: Vec<u32>,
+}
+
+/// The journal, open to be continued.
+pub(crate) struct Journal {
+    file: File,
+    /// What must be there.
+    pub(crate) volumes: BTreeMap<u32, Expected>,
+    /// What was asked and never answered.
+    pub(crate) in_flight: Option<Act>,
+    /// Numbers of volumes and of lines that were ever used.
+    pub(crate) used: u32,
+}
+
+impl Journal {
+    pub(crate) fn open(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let file = File::options().create(true).append(true).open(path).unwrap();
+        let mut journal = Self { file, volumes: BTreeMap::new(), in_flight: None, used: 0 };
+        // A line without its end was not written in full.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in whole.lines() {
+            match line.split_once(' ') {
+                Some(("ask", act)) => journal.in_flight = Some(Act::parse(act)),
+                Some(("done", act)) => journal.apply(Act::parse(act)),
+                other => panic!("no line of a journal: {other:?}"),
+            }
+            journal.used += 1;
+        }
+        let kept = if whole.is_empty() { 0 } else { whole.len() as u64 + 1 };
+        journal.file.set_len(kept).unwrap();
+        journal
+    }
+
+    pub(crate) fn ask(&mut self, act: Act) {
+        self.line(&format!("ask {}\n", act.text()));
+        self.in_flight = Some(act);
+        self.used += 1;
+    }
+
+    pub(crate) fn done(&mut self, act: Act) {
+        self.line(&format!("done {}\n", act.text()));
+        self.apply(act);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.file.write_all(text.as_bytes()).unwrap();
+        self.file.sync_all().unwrap();
+    }
+
+    fn apply(&mut self, act: Act) {
+        self.in_flight = None;
+        match act {
+            Act::Make(number) => {
+                let size = crate::storage::spec(number).size;
+                let fresh = Expected { size, retired: false, written: Vec::new() };
+                assert!(self.volumes.insert(number, fresh).is_none(), "made twice");
+            }
+            Act::Grow(number, to) => self.volumes.get_mut(&number).unwrap().size = to,
+            Act::Retire(number) => self.volumes.get_mut(&number).unwrap().retired = true,
+            Act::TakeBack(number) => self.volumes.get_mut(&number).unwrap().retired = false,
+            Act::Destroy(number) => assert!(self.volumes.remove(&number).is_some()),
+            Act::Write(number, line) => {
+                self.volumes.get_mut(&number).unwrap().written.push(line);
+            }
+        }
+    }
+}

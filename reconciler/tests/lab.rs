@@ -1,0 +1,64 @@
+//! `tiedown` on real encrypted LVM volumes, inside a Linux host that runs as one process
+//! (`fixtures/lab/run`): what a person does with the fleet of `fixtures/lab/fleet`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How often tiedown is killed in an ordinary run; `KILLS` says otherwise.
+const KILLS: &str = "1";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab")
+}
+
+/// Whether lab hosts can be booted here; if not, says so where it is seen.
+fn works() -> bool {
+    let needed = ["linux.uml", "lvm", "thin_check", "cryptsetup", "modprobe", "cc", "git", "perl"];
+    let missing: Vec<_> =
+        needed.into_iter().filter(|name| executor::command::find(name).is_none()).collect();
+    if !missing.is_empty() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "\n*** SKIPPED, NOT TESTED: fleets on LVM: {missing:?} not installed; run \
+             fixtures/prepare.sh"
+        );
+    }
+    missing.is_empty()
+}
+
+/// Tells one part of the story in a lab host on `place`. The power is cut when it says "== cut";
+/// otherwise it must come to its end.
+fn tell(place: &Path, part: &[&str]) {
+    let mut process = Command::new(fixtures().join("run"))
+        .args(["-d", &place.display().to_string(), "-t", "900"])
+        .arg(fixtures().join("story"))
+        .arg(env!("CARGO_BIN_EXE_tiedown"))
+        .args(part)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(process.stdout.take().unwrap()).split(b'\n') {
+        said.push(String::from_utf8_lossy(&line.unwrap()).into_owned());
+        if said.last().is_some_and(|line| line == "== cut") {
+            process.kill().unwrap();
+        }
+    }
+    // The output has ended: nothing of the host is left.
+    process.wait().unwrap();
+    let end = if part == ["first"] { "== cut" } else { "== told" };
+    assert!(said.iter().any(|line| line == end), "{part:?}:\n{}", said.join("\n"));
+}
+
+#[test]
+fn a_fleet_on_lvm_keeps_its_notes_whatever_is_killed_or_cut() {
+    if works() {
+        let place = tempfile::tempdir().unwrap();
+        let kills = std::env::var("KILLS").unwrap_or_else(|_| KILLS.to_owned());
+        tell(place.path(), &["first"]);
+        tell(place.path(), &["kill", &kills]);
+        tell(place.path(), &["again"]);
+    }
+}
