@@ -118,8 +118,19 @@ fn same(one: Option<&Claim>, other: Option<&Claim>) -> bool {
     match (one, other) {
         (None, None) => true,
         (Some(one), Some(other)) => {
-            let Claim { slot, host, pool, volumes, address, applied, held, .. } = one;
-            (slot, host, pool, volumes, address, applied, held)
+            let Claim {
+                slot,
+                host,
+                pool,
+                volumes,
+                address,
+                applied,
+                applied_spec,
+                supervision: _,
+                failed: _,
+                held: _,
+            } = one;
+            (slot, host, pool, volumes, address, applied, applied_spec)
                 == (
                     &other.slot,
                     &other.host,
@@ -127,7 +138,7 @@ fn same(one: Option<&Claim>, other: Option<&Claim>) -> bool {
                     &other.volumes,
                     &other.address,
                     &other.applied,
-                    &other.held,
+                    &other.applied_spec,
                 )
         }
         (Some(_), None) | (None, Some(_)) => false,
