@@ -28,7 +28,17 @@ const SIZES: [usize; 2] = [1_000, 20_000];
 /// How many times longer the larger may take, beyond which something is not linear.
 const RATIO: f64 = 25.0;
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    // The command that is measured runs in this binary, and starts its own hidden stages in it.
+    let mut stages = std::env::args_os();
+    if stages.nth(1).is_some_and(|first| first == "internal") {
+        return executor::runtime::process::internal_main(stages);
+    }
+    bench();
+    std::process::ExitCode::SUCCESS
+}
+
+fn bench() {
     let mut args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if args.first().is_some_and(|arg| arg == measure::ALONE) {
         std::process::exit(measure::alone(&args.split_off(1)));
