@@ -175,6 +175,12 @@ pub(super) fn idle(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
             continue;
         };
         let Some(reading) = world.reading(&placed.step.host) else { continue };
+        // What was taken back already, by a plan that is applied again, may be in use again.
+        let taken = matches!(placed.step.act, Act::TakeBackVolume { .. })
+            && reading.volumes.get(volume).is_some_and(|v| v.state == VolumeState::Attached);
+        if taken {
+            continue;
+        }
         let holders = reading.instances.values().filter(|view| view.volumes.contains(volume));
         for holder in holders {
             if !stops(walk, &holder.id).any(|stop| walk.before(stop, placed)) {
