@@ -260,29 +260,15 @@ fn touched(rollouts: &[Rollout]) -> (BTreeSet<SlotId>, BTreeSet<String>) {
     let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
     let (mut slots, mut objects) = (BTreeSet::new(), BTreeSet::new());
     for lane in lanes {
-        slots.extend(slot_of(&lane.object).cloned());
+        slots.extend(lane.object.slot().cloned());
         objects.insert(lane.object.to_string());
     }
     (slots, objects)
 }
 
 fn is_left(change: &Change, (slots, objects): &(BTreeSet<SlotId>, BTreeSet<String>)) -> bool {
-    match slot_of(&change.object) {
+    match change.object.slot() {
         Some(slot) => slots.contains(slot),
         None => objects.contains(&change.object.to_string()),
-    }
-}
-
-const fn slot_of(object: &Object) -> Option<&SlotId> {
-    match object {
-        Object::Slot { slot } | Object::Volume { slot, .. } | Object::Instance { slot, .. } => {
-            Some(slot)
-        }
-        Object::Fleet
-        | Object::Host { .. }
-        | Object::Pool { .. }
-        | Object::App { .. }
-        | Object::Group { .. }
-        | Object::Foreign { .. } => None,
     }
 }

@@ -155,21 +155,6 @@ impl Scene<'_, '_> {
     }
 }
 
-/// The slot that an object is of, if it is of one.
-const fn slot_of(object: &Object) -> Option<&SlotId> {
-    match object {
-        Object::Slot { slot } | Object::Volume { slot, .. } | Object::Instance { slot, .. } => {
-            Some(slot)
-        }
-        Object::Fleet
-        | Object::Host { .. }
-        | Object::Pool { .. }
-        | Object::App { .. }
-        | Object::Group { .. }
-        | Object::Foreign { .. } => None,
-    }
-}
-
 /// The host that an object is about, if it is about one.
 const fn host_of(object: &Object) -> Option<&HostName> {
     match object {

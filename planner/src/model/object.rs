@@ -66,6 +66,22 @@ pub enum Object {
 }
 
 impl Object {
+    /// The slot that it is of, if it is of one.
+    #[must_use]
+    pub const fn slot(&self) -> Option<&SlotId> {
+        match self {
+            Self::Slot { slot } | Self::Volume { slot, .. } | Self::Instance { slot, .. } => {
+                Some(slot)
+            }
+            Self::Fleet
+            | Self::Host { .. }
+            | Self::Pool { .. }
+            | Self::App { .. }
+            | Self::Group { .. }
+            | Self::Foreign { .. } => None,
+        }
+    }
+
     /// The app it belongs to, if to one.
     #[must_use]
     pub const fn app(&self) -> Option<&AppName> {

@@ -1,7 +1,7 @@
 //! Why a slot: the manifest's line, the claim and what hosts have of it, its place among the
 //! fleet's hosts.
 
-use super::{Explanation, Held, Scene, Wanted, host_of, slot_of};
+use super::{Explanation, Held, Scene, Wanted, host_of};
 use crate::model::desired::Scale;
 use crate::model::name::HostName;
 use crate::model::object::Object;
@@ -16,7 +16,7 @@ pub(super) fn why(scene: &Scene<'_, '_>, slot: &SlotId) -> Explanation {
     let claim = scene.ground.claims.get(slot);
     let claimed = claim.map(|claim| &claim.host);
     let mut told = scene.told(format!("slot {slot}"), |object| {
-        slot_of(object) == Some(slot)
+        object.slot() == Some(slot)
             || *object == Object::App { app: slot.app.clone() }
             || *object == Object::Group { app: slot.app.clone(), group: slot.group.clone() }
             || *object == Object::Fleet
@@ -24,7 +24,7 @@ pub(super) fn why(scene: &Scene<'_, '_>, slot: &SlotId) -> Explanation {
                 claimed == Some(host) && !matches!(object, Object::Foreign { .. })
             })
     });
-    told.changes.retain(|change| slot_of(&change.object) == Some(slot));
+    told.changes.retain(|change| change.object.slot() == Some(slot));
     told.held.extend(claim.cloned().map(Held::Claim));
     let seen = &scene.ground.seen;
     let mains = seen.mains.get(slot).into_iter().flatten();
