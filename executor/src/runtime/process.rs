@@ -27,6 +27,7 @@ mod tree;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStdout, ExitCode};
 use std::time::{Duration, Instant};
@@ -160,6 +161,17 @@ pub fn supervise(
 /// [`Error::Io`].
 pub fn state(directory: &Path) -> Result<Option<Record>, Error> {
     Place::at(directory).read_record().map_err(failed("read the state", directory))
+}
+
+/// Whether a process of the instance's tree listens there, as the machine's network is shared.
+///
+/// # Errors
+/// Who does instead, in words.
+pub fn listens(directory: &Path, place: SocketAddr) -> Result<(), String> {
+    let record = state(directory).map_err(|error| error.to_string())?;
+    let init = record.and_then(|record| record.init).filter(Identity::alive);
+    let init = init.ok_or_else(|| "the instance does not run".to_owned())?;
+    ports::listens(init.pid, place)
 }
 
 /// The records of all instances whose directories are in `parent`, by directory name. No `parent`:

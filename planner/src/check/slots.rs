@@ -82,7 +82,11 @@ pub(super) fn one_to_one(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vio
 pub(super) fn binds(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     for (placed, spec) in walk.started() {
         let mut broken = |why| found.push(Violation::new(Rule::Binds, &placed.step.id.0, why));
-        if spec.role != Role::Main && !spec.binds.is_empty() {
+        let may_hold = match spec.role {
+            Role::Main | Role::Run => true,
+            Role::Canary | Role::Green | Role::Release => false,
+        };
+        if !may_hold && !spec.binds.is_empty() {
             broken(format!("an instance with role {} holds volumes", spec.role.as_str()));
         }
         let mut seen = BTreeSet::new();
@@ -142,7 +146,9 @@ pub(super) fn holders(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
                 && view.role == Role::Main
                 && view.slot == spec.slot
                 && view.id != spec.id;
-            if (same_slot || meets(spec, &view.volumes)) && view.id != spec.id {
+            // What is over holds its volumes no more, and its record may stay.
+            let shares = meets(spec, &view.volumes) && !view.state.is_over();
+            if (same_slot || shares) && view.id != spec.id {
                 let stopped = stops(walk, &view.id).any(|stop| walk.before(stop, placed));
                 if !stopped {
                     let why = format!("instance {} was not stopped before", view.id);

@@ -3,7 +3,7 @@
 use super::instance::{self, InstanceNeed};
 use super::scale::{self, Numbers};
 use super::volume::{self, VolumeDiff, VolumeNeed};
-use super::{Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
+use super::{Current, Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
 use crate::Inputs;
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Group};
@@ -38,6 +38,8 @@ pub(crate) struct Scope<'a, 's> {
     pub(crate) group: &'a Group,
     /// What the catalog remembers of the app.
     pub(crate) memory: &'s Memory<'s>,
+    /// The release command that counts now; `None`: not known.
+    pub(crate) released: &'s Option<Current>,
 }
 
 impl Scope<'_, '_> {
@@ -91,6 +93,7 @@ pub(super) fn compare<'a>(
         kept: Vec::new(),
         wanted: Vec::new(),
         strays: Vec::new(),
+        released: scope.released.clone(),
         unknown: scope.disputed().count(),
     };
     let stuck = stuck(scope, &group, existing, report);
@@ -424,27 +427,31 @@ fn find_strays<'a>(
         group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
     }
     let extras = seen.extras.get(&claim.slot).into_iter().flatten();
-    let left: Vec<_> = extras.filter(|at| is_leftover(at.view)).copied().collect();
-    if !left.is_empty() {
-        let why = "it was left behind by an earlier deploy";
+    let current = group.released.as_ref();
+    let left: Vec<_> = extras.filter(|at| is_leftover(at.view, current)).copied().collect();
+    let (ran, left): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|at| at.view.role == Role::Release);
+    let whys = ["it was left behind by an earlier deploy", "it ran for another release"];
+    for (instances, why) in [left, ran].into_iter().zip(whys).filter(|(all, _)| !all.is_empty()) {
         let slot = claim.slot.clone();
-        group.strays.push(Stray { slot, instances: left, volumes: Vec::new(), why });
+        group.strays.push(Stray { slot, instances, volumes: Vec::new(), why });
     }
 }
 
-/// Whether an extra instance has no business any more: what a deploy left behind, or a run on
-/// demand that ended.
-fn is_leftover(view: &InstanceView) -> bool {
-    let ended = match view.state {
-        InstanceState::Running | InstanceState::Restarting => false,
-        InstanceState::Finished
-        | InstanceState::Failed { .. }
-        | InstanceState::Died { .. }
-        | InstanceState::Stopped => true,
-    };
+/// Whether an extra instance has no business any more: what a deploy left behind, a run on demand
+/// that ended, the release command of another release than `current`.
+fn is_leftover(view: &InstanceView, current: Option<&Current>) -> bool {
     match view.role {
         Role::Canary | Role::Green => true,
-        Role::Run => ended,
-        Role::Main | Role::Release => false,
+        Role::Run => !view.state.is_alive(),
+        Role::Release => {
+            let old = match current {
+                None => false,
+                Some(Current::None) => true,
+                Some(Current::Command(release)) => view.release != *release,
+            };
+            old && !view.state.is_alive()
+        }
+        Role::Main => false,
     }
 }

@@ -76,6 +76,11 @@ pub(super) fn runs<'a>(
         report.say(Kind::Blocked, object, "a source tree has no command of its own", &hint);
         return None;
     }
+    Some(made_of(app, group, artifact))
+}
+
+/// What the group runs with this artifact.
+pub(super) fn made_of<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> Runs<'a> {
     let mounts = group.mounts.values();
     let spec = ReleaseSpec {
         app: app.name.clone(),
@@ -88,7 +93,7 @@ pub(super) fn runs<'a>(
         guest: group.guest,
         secrets: group.secrets.clone(),
     };
-    Some(Runs { artifact, release: spec.release(), spec: Box::new(spec) })
+    Runs { artifact, release: spec.release(), spec: Box::new(spec) }
 }
 
 /// Whether the slot tried the release and failed last.

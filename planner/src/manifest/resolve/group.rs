@@ -45,16 +45,18 @@ pub(super) fn group(
         files: written.files.iter().filter_map(|f| file(f, context, problems)).collect(),
         secrets: BTreeMap::new(),
         primary_region: None,
-        guest: written.guest.as_ref().map_or(Guest::DEFAULT, |guest| Guest {
-            memory: Size::from_mib(guest.memory_mib),
-            cpus: guest.cpus,
-        }),
+        guest: written.guest.as_ref().map_or(Guest::DEFAULT, guest),
         has_services: !written.services.is_empty(),
         ports: services::ports(written),
         checks: services::checks(written, problems),
         supervision: supervision(manifest, written),
         deploy: deploy(&manifest.deploy),
     }
+}
+
+/// A machine as meant.
+pub(super) const fn guest(guest: &crate::manifest::section::vm::Guest) -> Guest {
+    Guest { memory: Size::from_mib(guest.memory_mib), cpus: guest.cpus }
 }
 
 /// `exec` replaces everything; a command replaces `cmd`; an entrypoint goes before either.
