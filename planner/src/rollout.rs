@@ -11,6 +11,7 @@ mod lane;
 mod release;
 mod removal;
 mod rolling;
+mod run;
 mod step;
 mod strategy;
 mod wording;
@@ -34,6 +35,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use instance::Crew;
+pub(crate) use run::{Place, run};
 
 /// What is done, and what that changes.
 #[derive(Default)]
@@ -199,11 +201,7 @@ impl<'a> Site<'a, '_> {
         }
         let mut deployed = vec![false; group.kept.len()];
         if let Some(ahead) = &ahead {
-            let title = match ahead.start.len() {
-                1 => "start one ahead",
-                _ => "start a second set",
-            };
-            push(waves, title, ahead.start.clone());
+            push(waves, &format!("start a {}", ahead.what), ahead.start.clone());
         }
         if let Some(crew) = &crew {
             deploy(crew, group, &work, &mut deployed, waves, changes);
@@ -216,7 +214,7 @@ impl<'a> Site<'a, '_> {
             retire.filter_map(|(kept, _)| lane::retire_dropped(kept, changes)).collect();
         push(waves, "retire volumes of removed mounts", retire);
         if let Some(ahead) = ahead {
-            push(waves, "stop what ran ahead", ahead.stop);
+            push(waves, &format!("stop the {}", ahead.what), ahead.stop);
             rollout.on_failure = ahead.on_failure;
             rollout.claims_on_failure = ahead.claims_on_failure;
         }
@@ -329,10 +327,7 @@ impl<'a> Site<'a, '_> {
             Err(why) => {
                 let object =
                     Object::Group { app: crew.app.name.clone(), group: crew.group.name.clone() };
-                let what = match strategy {
-                    Strategy::Bluegreen => "second set",
-                    Strategy::Canary | Strategy::Rolling | Strategy::Immediate => "canary",
-                };
+                let what = ahead::word(strategy);
                 let why = format!("the new release is not brought out: no {what}, {why}");
                 let hint = "make room, or set [deploy] strategy = \"rolling\"";
                 self.report.say(Kind::Blocked, object, why, hint);

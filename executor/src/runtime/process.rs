@@ -44,6 +44,8 @@ use self::record::{Holder, Place};
 pub use self::refusal::Refusal;
 use crate::command;
 
+/// The status of a program that was killed because it took too long, as timeout(1) has it.
+const TOOK_TOO_LONG: i32 = 124;
 /// How long a killed tree may take to be gone.
 const DYING: Duration = Duration::from_secs(15);
 

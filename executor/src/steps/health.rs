@@ -2,10 +2,12 @@
 //! what follows.
 
 mod checks;
+mod output;
 
 use crate::event::Event;
 use crate::host::Host;
 use checks::Asking;
+use output::Output;
 use planner::model::id::InstanceId;
 use planner::model::object::Object;
 use planner::model::observed::{InstanceState, InstanceView};
@@ -34,7 +36,9 @@ pub async fn wait(
 ) -> Result<(), String> {
     let instance = match gate {
         Gate::Open => return Ok(()),
-        Gate::Healthy { instance, .. } | Gate::StaysUp { instance, .. } => instance,
+        Gate::Healthy { instance, .. }
+        | Gate::StaysUp { instance, .. }
+        | Gate::Finishes { instance, .. } => instance,
     };
     let mut watch = Watch { host, instance, object, say, said: String::new(), restarts: None };
     match gate {
@@ -43,6 +47,12 @@ pub async fn wait(
             watch.healthy(Asking::new(host, instance, *address, checks), *within).await
         }
         Gate::StaysUp { span, .. } => watch.stays_up(*span).await,
+        Gate::Finishes { what, .. } => {
+            let mut output = Output::of(host, instance);
+            let finished = watch.finishes(&mut output).await;
+            watch.tell_output(&mut output);
+            finished.map_err(|why| format!("{what} failed: {why}"))
+        }
     }
 }
 
@@ -116,6 +126,26 @@ impl Watch<'_> {
             }
             self.tell(format!("it to stay up for {span}"));
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// As long as it takes: its host ends what takes too long.
+    async fn finishes(&mut self, output: &mut Output) -> Result<(), String> {
+        loop {
+            let view = self.view().await?;
+            match self.judge(&view)? {
+                Life::Finished => return Ok(()),
+                Life::Ending | Life::Up => {}
+            }
+            self.tell_output(output);
+            self.tell("it to end".to_owned());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn tell_output(&self, output: &mut Output) {
+        if let Some(text) = output.more() {
+            (self.say)(Event::Output { object: self.object.clone(), text });
         }
     }
 

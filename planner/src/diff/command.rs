@@ -34,3 +34,8 @@ pub(crate) fn once(group: &Group) -> Group {
     let (ports, checks) = (Vec::new(), Vec::new());
     Group { supervision, ports, checks, has_services: false, ..group.clone() }
 }
+
+/// What the group runs with this artifact.
+pub(crate) fn runs<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> Runs<'a> {
+    made_of(app, group, artifact)
+}

@@ -100,6 +100,12 @@ pub(super) fn compare<'a>(
     for claim in stay {
         keep(scope, claim, stuck, &mut group, diff, report);
     }
+    // A release command that failed before the first slot was made is of no claimed slot.
+    let of_group = |slot: &&SlotId| slot.app == scope.app.name && slot.group == scope.group.name;
+    let unclaimed = |slot: &&SlotId| !scope.ground.claims.contains_key(*slot);
+    for slot in scope.ground.seen.extras.keys().filter(of_group).filter(unclaimed) {
+        find_leftovers(scope, slot, &mut group);
+    }
     for (region, numbers) in &numbers {
         let there = there.get(region);
         let missing = numbers.iter().filter(|n| there.is_none_or(|there| !there.contains(n)));
@@ -193,6 +199,7 @@ fn keep<'a>(
         if kept.volumes.iter().any(|v| v.need == VolumeNeed::Stay) {
             kept.instance = InstanceNeed::Nothing;
         }
+        yield_to_run(scope, &mut kept, report);
     }
     if lost {
         kept.volumes.iter_mut().for_each(|volume| {
@@ -208,6 +215,19 @@ fn keep<'a>(
             main.supervision != scope.group.supervision && main.state == InstanceState::Running
         });
     group.kept.push(kept);
+}
+
+/// A volume has one user: while a run on demand has it, the slot's own instance waits.
+fn yield_to_run(scope: &Scope<'_, '_>, kept: &mut Kept<'_>, report: &mut Report) {
+    let slot = &kept.claim.slot;
+    let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
+    let mut uses = extras.filter(|at| {
+        at.view.role == Role::Run && at.view.state.is_alive() && !at.view.volumes.is_empty()
+    });
+    let Some(at) = uses.next().filter(|_| kept.instance != InstanceNeed::Nothing) else { return };
+    kept.instance = InstanceNeed::Nothing;
+    let why = format!("run {} uses its volumes, and is waited for", at.view.id);
+    report.say(Kind::Waiting, Object::Slot { slot: slot.clone() }, why, "");
 }
 
 /// An instance that runs without a volume that is to be made or taken back is started anew.
@@ -426,14 +446,19 @@ fn find_strays<'a>(
         let slot = claim.slot.clone();
         group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
     }
-    let extras = seen.extras.get(&claim.slot).into_iter().flatten();
+    find_leftovers(scope, &claim.slot, group);
+}
+
+/// Extra instances beside a slot that have no business any more.
+fn find_leftovers<'a>(scope: &Scope<'a, '_>, slot: &SlotId, group: &mut GroupDiff<'a>) {
+    let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
     let current = group.released.as_ref();
     let left: Vec<_> = extras.filter(|at| is_leftover(at.view, current)).copied().collect();
     let (ran, left): (Vec<_>, Vec<_>) =
         left.into_iter().partition(|at| at.view.role == Role::Release);
     let whys = ["it was left behind by an earlier deploy", "it ran for another release"];
     for (instances, why) in [left, ran].into_iter().zip(whys).filter(|(all, _)| !all.is_empty()) {
-        let slot = claim.slot.clone();
+        let slot = slot.clone();
         group.strays.push(Stray { slot, instances, volumes: Vec::new(), why });
     }
 }

@@ -15,6 +15,8 @@ use alloc::vec::Vec;
 
 /// Instances that run ahead.
 pub(super) struct Ahead {
+    /// What they are together, in a word or two.
+    pub(super) what: &'static str,
     /// Start them.
     pub(super) start: Vec<Lane>,
     /// Stop them.
@@ -25,7 +27,15 @@ pub(super) struct Ahead {
     pub(super) claims_on_failure: Vec<ClaimAct>,
 }
 
-/// Finds places for what the strategy has run ahead; nothing if it has nothing do so.
+/// What a strategy has run ahead, in a word or two.
+pub(super) const fn word(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Bluegreen => "second set",
+        Strategy::Canary | Strategy::Rolling | Strategy::Immediate => "canary",
+    }
+}
+
+/// Finds places for what the strategy has run ahead, if it has anything do so.
 pub(super) fn plan<'a>(
     crew: &Crew<'a, '_>,
     group: &mut GroupDiff<'a>,
@@ -45,6 +55,7 @@ pub(super) fn plan<'a>(
     let extras = extras.collect::<Result<Vec<Extra>, String>>()?;
     let release = &crew.runs.release;
     Ok(Some(Ahead {
+        what: word(strategy),
         start: extras.iter().map(|extra| extra.start(crew)).collect(),
         stop: extras.iter().map(Extra::stop).collect(),
         on_failure: extras.iter().map(Extra::stop_step).collect(),

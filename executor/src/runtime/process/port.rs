@@ -2,7 +2,7 @@
 
 use super::record::Place;
 use super::{Bind, BindSource, Error, GuestFile, Launch, Limits, Network, Refusal};
-use super::{Restart, State};
+use super::{Restart, State, TOOK_TOO_LONG};
 use crate::ensure::Ensured;
 use crate::names;
 use crate::runtime::{Runtime, RuntimeError, Start};
@@ -15,7 +15,7 @@ use planner::model::name::{FleetName, HostName};
 use planner::model::network::Port;
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
-use planner::model::time::Timestamp;
+use planner::model::time::{Millis, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -221,6 +221,7 @@ impl ProcessRuntime {
             files: files.collect(),
             network: self.network(instance),
             restart: restart(instance.supervision.restart),
+            ends_within_ms: instance.ends_within.map(|span| span.0),
             kill_signal: signal(&instance.supervision.kill_signal)?,
             kill_timeout_ms: instance.supervision.kill_timeout.0,
             hidden: self.hidden.clone(),
@@ -279,7 +280,7 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
         slot: spec.slot,
         role: spec.role,
         release: spec.release,
-        state: state(record.state),
+        state: state(record.state, spec.ends_within),
         healthy: None,
         said: Vec::new(),
         up_since,
@@ -294,11 +295,15 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
     }))
 }
 
-fn state(state: State) -> InstanceState {
+fn state(state: State, ends_within: Option<Millis>) -> InstanceState {
     match state {
         State::Starting | State::Running { .. } => InstanceState::Running,
         State::Backoff { .. } => InstanceState::Restarting,
         State::Finished { code: 0 } => InstanceState::Finished,
+        State::Finished { code: TOOK_TOO_LONG } if ends_within.is_some() => {
+            let span = ends_within.unwrap_or_default();
+            InstanceState::Failed { why: format!("its program did not end within {span}") }
+        }
         State::Finished { code } => {
             InstanceState::Failed { why: format!("its program ended with status {code}") }
         }
