@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+/// What lines begin with that a runtime itself writes into an instance's log.
+pub const LOG_MARK: &str = "tiedown: ";
+
 /// An instance to start, and what of the host it needs.
 #[derive(Debug)]
 pub struct Start<'a> {

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 32] = [
     "",
     "init",
     "doctor",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 31] = [
     "hold",
     "unhold",
     "restart",
+    "run",
     "down",
     "resume",
     "schema",

@@ -1,6 +1,8 @@
 //! Strategies and release commands on real processes.
 
-use super::fleet::{Fleet, Said, eventually, store_manifest};
+use super::fleet::{Fleet, Said, store_manifest};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 /// The store with a release command that says so and ends with a status.
 fn released(version: &str, status: u8, timeout: &str) -> String {
@@ -126,23 +128,26 @@ fn a_job_that_ended_is_done_and_its_volume_is_there_for_runs_on_demand() {
 
     let said = fleet.run(&["run", "jobs/job"]);
     assert_eq!((said.code, said.out.as_str()), (0, "run\nrun\n"), "{said}");
-    let said = fleet.run(&["run", "jobs/job", "--", "sh", "-c", "wc -l < /data/runs; exit 7"]);
+    let said = fleet.run_on_demand("jobs/job", &["sh", "-c", "wc -l < /data/runs; exit 7"]);
     assert_eq!((said.code, said.out.trim()), (6, "2"), "{said}");
     assert!(said.err.contains("the run failed: its program ended with status 7"), "{said}");
     fleet.assert_one_to_one();
     fleet.assert_fixpoint();
 
     // A volume has one user: a second run is refused while the first one has it.
-    let mut first = fleet.spawn(&["run", "jobs/job", "--", "sh", "-c", "sleep 600"]);
-    eventually("the run", || {
-        let said = fleet.run(&["run", "jobs/job"]);
-        said.out.contains("a volume has one user") && said.code == 4
-    });
+    let mut first = fleet.on_demand("jobs/job", &["sh", "-c", "echo here; sleep 600"]);
+    let mut first = first.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(first.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "here\n", "what it writes is passed on while it runs");
+    let said = fleet.run(&["run", "jobs/job"]);
+    assert_eq!(said.code, 4, "{said}");
+    assert!(said.out.contains("a volume has one user"), "{said}");
     let pid = first.id().to_string();
     let asked = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
     assert!(asked.success());
     assert!(!first.wait().unwrap().success(), "it was interrupted");
-    let said = fleet.run(&["run", "jobs/job", "--", "wc", "-l", "/data/runs"]);
+    let said = fleet.run_on_demand("jobs/job", &["wc", "-l", "/data/runs"]);
     assert_eq!((said.code, said.out.trim()), (0, "2 /data/runs"), "{said}");
     fleet.assert_fixpoint();
 
