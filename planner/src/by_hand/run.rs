@@ -198,7 +198,8 @@ fn anywhere(
         let (app, group) = (app.name.clone(), group.name.clone());
         (SlotId { app, group, region, number }, host)
     });
-    for (slot, host) in beside.chain(free).collect::<Vec<_>>() {
+    let held = |slot: &SlotId| ground.claims.get(slot).is_some_and(|claim| claim.held);
+    for (slot, host) in beside.chain(free).filter(|(slot, _)| !held(slot)) {
         let trusted = ground.trusted.get(&host);
         if !trusted.is_some_and(|host| host.reading.runs.contains(&kind)) {
             continue;

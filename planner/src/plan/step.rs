@@ -47,6 +47,7 @@ pub struct Marks {
 /// What a step does. Every act is "ensure": done twice, it is done once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "act")]
+#[expect(clippy::large_enum_variant, reason = "most steps start an instance")]
 pub enum Act {
     /// Makes the host's pool.
     MakePool {

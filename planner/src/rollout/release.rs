@@ -6,6 +6,7 @@ use super::instance::{Berth, Crew};
 use super::{Site, is_redeploy, rollout, step};
 use crate::diff::instance::InstanceNeed;
 use crate::diff::{Diff, GroupDiff, Runs, command};
+use crate::model::claim::Claim;
 use crate::model::desired::{App, Group, ReleaseCommand};
 use crate::model::instance::Role;
 use crate::model::name::HostName;
@@ -163,7 +164,8 @@ fn place(
     retry: bool,
 ) -> Result<Place, Wait> {
     let app = &crew.app.name;
-    let claims = site.ground.claims.values().filter(|claim| claim.slot.app == *app);
+    let of_app = |claim: &&Claim| claim.slot.app == *app && !claim.held;
+    let claims = site.ground.claims.values().filter(of_app);
     let claimed = claims.map(|claim| (claim.slot.clone(), claim.host.clone()));
     let wanted = groups.iter().flat_map(|group| &group.wanted);
     let wanted = wanted.filter_map(|w| Some((w.slot.clone(), w.placed.as_ref()?.host.clone())));
