@@ -10,9 +10,12 @@ pub struct Guest {
     pub memory: Size,
     /// Processors.
     pub cpus: u32,
+    /// Swap beside the memory: `swap_size_mb`. No slot reserves it.
+    #[serde(default, skip_serializing_if = "Size::is_zero")]
+    pub swap: Size,
 }
 
 impl Guest {
     /// Fly's smallest preset, `shared-cpu-1x`: what a group without `[[vm]]` gets.
-    pub const DEFAULT: Self = Self { memory: Size::from_mib(256), cpus: 1 };
+    pub const DEFAULT: Self = Self { memory: Size::from_mib(256), cpus: 1, swap: Size::ZERO };
 }
