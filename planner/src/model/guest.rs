@@ -16,6 +16,12 @@ pub struct Guest {
 }
 
 impl Guest {
+    /// One without swap.
+    #[must_use]
+    pub const fn new(memory: Size, cpus: u32) -> Self {
+        Self { memory, cpus, swap: Size::ZERO }
+    }
+
     /// Fly's smallest preset, `shared-cpu-1x`: what a group without `[[vm]]` gets.
-    pub const DEFAULT: Self = Self { memory: Size::from_mib(256), cpus: 1, swap: Size::ZERO };
+    pub const DEFAULT: Self = Self::new(Size::from_mib(256), 1);
 }

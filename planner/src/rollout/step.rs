@@ -135,7 +135,7 @@ pub(super) fn start_instance(
     let free = Predicate::AddressFree { address: instance.address, instance: instance.id.clone() };
     let fits = new.map(|host| Predicate::GuestFits {
         guest: instance.guest,
-        of: Guest { memory: host.memory, cpus: host.cpus, swap: Size::ZERO },
+        of: Guest::new(host.memory, host.cpus),
     });
     let before = core::iter::once(idle).chain(attached).chain([free]).chain(fits).collect();
     let after = vec![Predicate::InstanceRuns {

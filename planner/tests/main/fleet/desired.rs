@@ -144,7 +144,7 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
         secret_files: secret_files.collect(),
         secrets: group.secrets.clone(),
         primary_region: None,
-        guest: Guest { memory: Size::parse(&group.memory).unwrap(), cpus: 1, swap: Size::ZERO },
+        guest: Guest::new(Size::parse(&group.memory).unwrap(), 1),
         has_services: group.services,
         ports: if group.services { vec![Port(8080)] } else { Vec::new() },
         checks: if group.checks { vec![check] } else { Vec::new() },
