@@ -12,6 +12,7 @@ use crate::model::time::Timestamp;
 use crate::model::volume::{VolumeSpec, VolumeState};
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Marks, Step};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -142,7 +143,7 @@ pub(super) fn start_instance(
         instance: instance.id.clone(),
         release: instance.release.clone(),
     }];
-    step(host, Act::StartInstance { instance }, before, after)
+    step(host, Act::StartInstance { instance: Box::new(instance) }, before, after)
 }
 
 /// Stops an instance, whatever its state, and removes its record.

@@ -236,7 +236,7 @@ pub(crate) fn start(spec: InstanceSpec) -> Step {
     let before = vec![Predicate::SlotIdle { slot: spec.slot.clone() }];
     let after =
         vec![Predicate::InstanceRuns { instance: spec.id.clone(), release: spec.release.clone() }];
-    step(Act::StartInstance { instance: spec }, before, after)
+    step(Act::StartInstance { instance: Box::new(spec) }, before, after)
 }
 
 pub(crate) fn stop(spec: &InstanceSpec) -> Step {
