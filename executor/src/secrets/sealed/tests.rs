@@ -1,3 +1,5 @@
+//! Versions, what shows of values, and what becomes of files that were altered.
+
 use super::*;
 
 fn secrets(root: &tempfile::TempDir, fleet: &str) -> SealedSecrets {
