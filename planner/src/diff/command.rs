@@ -23,9 +23,12 @@ pub(crate) fn group(app: &App) -> Option<Group> {
     Some(group)
 }
 
-/// What the release command runs; `None` where there is none or its artifact is not there.
+/// What the release command runs; `None` where there is none, or its artifact or a secret that is
+/// one of its files is not there.
 pub(crate) fn of<'a>(app: &App, artifact: Option<&'a Artifact>) -> Option<Runs<'a>> {
-    Some(made_of(app, &group(app)?, artifact?))
+    let group = group(app)?;
+    let lacks = group.secret_files.iter().any(|file| !group.secrets.contains_key(&file.secret));
+    (!lacks).then_some(made_of(app, &group, artifact?))
 }
 
 /// The group's program, run once.

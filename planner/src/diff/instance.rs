@@ -60,7 +60,7 @@ pub(super) fn artifact<'a>(
     }
 }
 
-/// What a group runs; a source tree without a command cannot run.
+/// What a group runs; a source tree without a command cannot run, nor can what lacks a secret.
 pub(super) fn runs<'a>(
     app: &App,
     group: &Group,
@@ -74,6 +74,13 @@ pub(super) fn runs<'a>(
             group.name
         );
         report.say(Kind::Blocked, object, "a source tree has no command of its own", &hint);
+        return None;
+    }
+    if let Some(file) = group.secret_files.iter().find(|f| !group.secrets.contains_key(&f.secret)) {
+        let object = Object::Group { app: app.name.clone(), group: group.name.clone() };
+        let why = format!("{} is the secret {}, which is not set", file.path, file.secret);
+        let hint = format!("tiedown secrets set {} {}", app.name, file.secret);
+        report.say(Kind::Blocked, object, why, &hint);
         return None;
     }
     Some(made_of(app, group, artifact))
@@ -92,6 +99,7 @@ pub(super) fn made_of<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> R
         mounts: mounts.map(|m| (m.source.clone(), m.destination.clone())).collect(),
         guest: group.guest,
         secrets: group.secrets.clone(),
+        secret_files: group.secret_files.clone(),
     };
     Runs { artifact, release: spec.release(), spec: Box::new(spec) }
 }

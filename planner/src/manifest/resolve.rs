@@ -11,7 +11,6 @@ use super::section::tiedown::{Canary, Former, Revert};
 use super::written::given;
 use super::{DeployMeaning, Manifest};
 use crate::model::desired::{App, Deploy, MaxUnavailable, Move, ReleaseCommand, Scale, Strategy};
-use crate::model::guest::Guest;
 use crate::model::name::{AppName, GroupName, NameError, Region};
 use crate::model::time::Millis;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -188,12 +187,6 @@ fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     if tiedown.revert.as_ref().is_some_and(|at| at.value != Revert::Off) {
         keys.push("tiedown.revert".to_string());
     }
-    let secret = |file: &super::group::GroupFile| {
-        matches!(file.content, super::section::files::FileContent::Secret(_))
-    };
-    if manifest.groups.iter().any(|group| group.files.iter().any(secret)) {
-        keys.push("files.secret_name".to_string());
-    }
     keys.sort();
     keys.dedup();
     keys
@@ -233,7 +226,7 @@ fn release_command(manifest: &Manifest) -> Option<ReleaseCommand> {
     Some(ReleaseCommand {
         group: group.name.parse().ok()?,
         argv: entrypoint.chain(&command.value).cloned().collect(),
-        guest: machine.map_or(Guest::DEFAULT, group::guest),
+        guest: group::guest(manifest, machine),
         timeout: timeout.map_or(RELEASE_TIMEOUT, |at| millis(at.value)),
     })
 }

@@ -8,6 +8,7 @@ use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::model::volume::{Keeping, VolumeSpec};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,6 @@ pub struct Marks {
 /// What a step does. Every act is "ensure": done twice, it is done once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "act")]
-#[expect(clippy::large_enum_variant, reason = "most steps start an instance")]
 pub enum Act {
     /// Makes the host's pool.
     MakePool {
@@ -99,7 +99,7 @@ pub enum Act {
     /// Starts an instance under supervision.
     StartInstance {
         /// All of it.
-        instance: InstanceSpec,
+        instance: Box<InstanceSpec>,
     },
     /// Stops an instance: its tree is empty, its volumes are unmounted, its record is gone.
     StopInstance {

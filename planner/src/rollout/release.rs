@@ -98,7 +98,8 @@ fn one<'a>(
     let app = groups[0].app;
     let artifact = groups.iter().find_map(|group| Some(group.runs.as_ref()?.artifact));
     let (Some(group), Some(runs)) = (command::group(app), command::of(app, artifact)) else {
-        return Ok(None);
+        let why = "its release command cannot be run".to_string();
+        return Err((Kind::Blocked, why, "see what is said of its default group"));
     };
     let record = site.inputs.claims.apps.get(&app.name);
     if record.and_then(|record| record.released.as_ref()) == Some(&runs.release) {

@@ -11,7 +11,7 @@ use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
 use planner::model::id::digest_of;
-use planner::model::instance::{Restart, Supervision};
+use planner::model::instance::{Restart, SecretFile, Supervision};
 use planner::model::name::{AppName, GroupName, HostName, SourceName};
 use planner::model::network::{Port, Subnet};
 use planner::model::release::CommitId;
@@ -84,7 +84,7 @@ fn app(name: &AppName, app: &AppConfig) -> App {
             Some(ReleaseCommand {
                 group: app.groups.keys().next()?.clone(),
                 argv: command.split(' ').map(str::to_string).collect(),
-                guest: Guest { memory: Size::from_mib(256), cpus: 1 },
+                guest: Guest::DEFAULT,
                 timeout: Millis::from_secs(300),
             })
         }),
@@ -128,6 +128,10 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             (source.clone(), mount)
         })
         .collect();
+    let secret_files = group
+        .secret_files
+        .iter()
+        .map(|(path, secret)| SecretFile { path: path.clone(), secret: secret.clone() });
     let check = Check {
         name: "services:8080".to_string(),
         port: Port(8080),
@@ -146,9 +150,10 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
         argv: vec!["serve".to_string()],
         env: group.env.clone(),
         files: Vec::new(),
-        secrets: BTreeMap::new(),
+        secret_files: secret_files.collect(),
+        secrets: group.secrets.clone(),
         primary_region: None,
-        guest: Guest { memory: Size::parse(&group.memory).unwrap(), cpus: 1 },
+        guest: Guest::new(Size::parse(&group.memory).unwrap(), 1),
         has_services: group.services,
         ports: if group.services { vec![Port(8080)] } else { Vec::new() },
         checks: if group.checks { vec![check] } else { Vec::new() },
