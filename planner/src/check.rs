@@ -3,6 +3,7 @@
 //! passed here can be applied.
 
 mod claims;
+mod copies;
 mod loss;
 mod rollouts;
 mod room;
@@ -78,6 +79,8 @@ pub enum Rule {
     Replace,
     /// Volumes never shrink.
     Shrink,
+    /// Copies say what they are of, and only they go without a permit.
+    Copies,
     /// Claims are written before the first act and removed after the last.
     Claims,
     /// Ids are derived from what they name.
@@ -132,7 +135,7 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 22] = [
+const RULES: [Judge; 23] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
@@ -146,6 +149,7 @@ const RULES: [Judge; 22] = [
     loss::max_loss,
     loss::replace,
     loss::shrink,
+    copies::copies,
     claims::before_acts,
     claims::removals,
     claims::ids,

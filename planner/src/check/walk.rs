@@ -114,6 +114,8 @@ impl<'a> Walk<'a> {
         for (number, placed) in self.steps.iter().enumerate() {
             match &placed.step.act {
                 Act::MakeVolume { volume: VolumeSpec { id, .. } }
+                | Act::CopyVolume { volume: VolumeSpec { id, .. }, .. }
+                | Act::RemoveClone { volume: id }
                 | Act::GrowVolume { volume: id, .. }
                 | Act::MarkVolume { volume: id, .. }
                 | Act::RetireVolume { volume: id, .. }
@@ -214,7 +216,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Volumes that the plan makes.
+    /// Volumes that the plan makes empty.
     pub(super) fn made(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
             Act::MakeVolume { volume } => Some((placed, volume)),
@@ -222,10 +224,20 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes.
+    /// The volume with this id that the plan makes, empty or as a copy.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } => Some((placed, volume)),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// Copies that the plan makes, with what they are of.
+    pub(super) fn copied(
+        &self,
+    ) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeId, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::CopyVolume { of, volume } => Some((placed, of, volume)),
             _ => None,
         })
     }

@@ -145,6 +145,15 @@ name!(
     word,
     word
 );
+name!(
+    /// What a person calls a snapshot, among those of its volume.
+    SnapshotName,
+    "snapshot name",
+    "1 to 40 letters, digits, dashes and underscores, not starting with a dash",
+    40,
+    word,
+    word_dash
+);
 
 #[cfg(test)]
 mod tests {

@@ -5,12 +5,12 @@ use super::step::{Marks, Step};
 use crate::model::guest::Guest;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::{Role, Supervision};
-use crate::model::observed::{InstanceState, PoolView, Reading};
+use crate::model::observed::{InstanceState, PoolView, Reading, VolumeView};
 use crate::model::release::Release;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use alloc::string::{String, ToString};
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,29 @@ pub enum Predicate {
         /// When it was.
         since: Option<Timestamp>,
     },
-    /// The volume is retired since then, or its erasing was cut short; it is not protected.
+    /// The volume is there in full, attached or retired, and has this size.
+    VolumeWhole {
+        /// Which.
+        volume: VolumeId,
+        /// Its cap.
+        size: Size,
+    },
+    /// The volume is there in full, of this kind, and was made with the data of that one.
+    VolumeCopied {
+        /// Which.
+        volume: VolumeId,
+        /// Of which.
+        of: VolumeId,
+        /// What for.
+        kind: VolumeKind,
+    },
+    /// The volume is a clone, in whatever state.
+    VolumeIsClone {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// The volume is retired since then, or its erasing was cut short; it is not protected, and
+    /// there is no snapshot or clone of it.
     VolumeErasable {
         /// Which.
         volume: VolumeId,
@@ -176,6 +198,9 @@ impl Predicate {
             | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
+            | Self::VolumeWhole { .. }
+            | Self::VolumeCopied { .. }
+            | Self::VolumeIsClone { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. } => self.volume_failure(reading),
             Self::InstanceAbsent { .. }
@@ -224,6 +249,24 @@ impl Predicate {
                     VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => false,
                 }),
             ),
+            Self::VolumeWhole { volume, size } => {
+                (volume, view(volume).is_some_and(|v| v.is_whole() && v.spec.size == *size))
+            }
+            Self::VolumeCopied { volume, of, kind } => (
+                volume,
+                view(volume).is_some_and(|v| {
+                    v.is_whole() && v.spec.kind == *kind && v.spec.origin.as_ref() == Some(of)
+                }),
+            ),
+            Self::VolumeIsClone { volume } => {
+                (volume, view(volume).is_some_and(|v| v.spec.kind == VolumeKind::Clone))
+            }
+            Self::VolumeErasable { volume, .. } if reading.copy_of(volume).is_some() => {
+                return reading.copy_of(volume).map(|copy| {
+                    let VolumeSpec { id, kind, .. } = &copy.spec;
+                    alloc::format!("volume {volume}: it has a {}, {id}", kind.as_str())
+                });
+            }
             Self::VolumeErasable { volume, retired } => (
                 volume,
                 view(volume).is_some_and(|v| {
@@ -304,6 +347,9 @@ impl Predicate {
             | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
+            | Self::VolumeWhole { .. }
+            | Self::VolumeCopied { .. }
+            | Self::VolumeIsClone { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. }
             | Self::GuestFits { .. } => None,
@@ -321,6 +367,12 @@ impl Reading {
         let ours: Size =
             ours.map(|v| v.spec.size.rounded_up_to(pool.extent).plus(pool.header)).sum();
         ours.plus(self.foreign.iter().map(|foreign| foreign.size).sum())
+    }
+
+    /// A snapshot or clone of the volume, if there is one: the first by id.
+    #[must_use]
+    pub fn copy_of(&self, volume: &VolumeId) -> Option<&VolumeView> {
+        self.volumes.values().find(|view| view.spec.copies(volume))
     }
 
     /// What is missing for a guest beside those that are there, in words.
