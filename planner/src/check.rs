@@ -4,11 +4,14 @@
 
 mod claims;
 mod copies;
+mod held;
 mod loss;
 mod rollouts;
 mod room;
 mod slots;
 mod steps;
+mod told;
+mod unknown;
 mod walk;
 
 use crate::model::claim::Claims;
@@ -65,8 +68,12 @@ pub enum Rule {
     Predicates,
     /// No pool promises more than it may, at any moment.
     Room,
+    /// No host gets more memory or cpus to reserve than it has.
+    Guests,
     /// A slot has one main instance at most, and no volume has two.
     OneToOne,
+    /// What may be on a host that could not be read is not brought up elsewhere.
+    Unknown,
     /// What an instance is started on exists by then, on its host, for its slot.
     Binds,
     /// A volume is retired or taken only when no instance holds it.
@@ -81,6 +88,8 @@ pub enum Rule {
     Shrink,
     /// Copies say what they are of, and only they go without a permit.
     Copies,
+    /// A slot that a person holds is left alone.
+    Held,
     /// Claims are written before the first act and removed after the last.
     Claims,
     /// Ids are derived from what they name.
@@ -97,6 +106,8 @@ pub enum Rule {
     Budget,
     /// What is started for the time of a rollout is removed, however it ends.
     Temporary,
+    /// What is shown is what is done.
+    Told,
 }
 
 /// A promise that a plan would break.
@@ -135,16 +146,19 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 23] = [
+const RULES: [Judge; 27] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
     steps::predicates,
     room::room,
+    room::guests,
     slots::one_to_one,
     slots::binds,
     slots::holders,
     slots::idle,
+    unknown::unknown,
+    held::held,
     loss::destroy,
     loss::max_loss,
     loss::replace,
@@ -159,6 +173,7 @@ const RULES: [Judge; 23] = [
     rollouts::gates,
     rollouts::budget,
     rollouts::temporary,
+    told::told,
 ];
 
 impl<'a> World<'a> {

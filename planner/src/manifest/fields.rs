@@ -1,6 +1,10 @@
 //! Reads the keys of one table by type, as flyctl's JSON decoding does, and notes every key that
 //! is not known and every value of another type.
 
+mod wrong;
+
+pub(crate) use wrong::wrong_type;
+
 use super::code::{Code, Flyctl};
 use super::duration::Duration;
 use super::go;
@@ -457,34 +461,4 @@ pub(crate) fn show(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Notes that a value is of another type than its key asks for.
-pub(crate) fn wrong_type<'p>(
-    problems: &'p mut Problems,
-    reader: Reader,
-    node: Node<'_>,
-    path: &str,
-    want: &str,
-) -> &'p mut Draft {
-    let message = format!("`{path}` must be {want}, not {}", node.kind());
-    let draft = problems.add(Code::WrongType, node.span, message).label(node.kind());
-    if reader == Reader::Tiedown {
-        draft.flyctl(Flyctl::Silent);
-    }
-    match (node.shape, want) {
-        (Shape::Integer(number), "a string") => {
-            draft.hint(format!("put it in quotes: \"{number}\""))
-        }
-        (Shape::Text(text), "an integer" | "a whole number" | "a number" | "true or false")
-            if text.parse::<f64>().is_ok() || matches!(text, "true" | "false") =>
-        {
-            draft.hint(format!("write it without quotes: {text}"))
-        }
-        (Shape::Text(text), "an array of strings") => {
-            draft.hint(format!("put it in brackets: [\"{}\"]", show(text)))
-        }
-        _ => draft,
-    };
-    draft
 }

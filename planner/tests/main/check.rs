@@ -1,20 +1,24 @@
 //! The judge: plans that keep every promise pass, and for every promise a plan that breaks it and
 //! is otherwise whole does not.
 
+mod apart;
+mod copies;
+
 use crate::by_hand::{
-    NOW, Owned, claim, copying, deploy, destroy, fleet, host, instance, lane, pool, purge,
-    redeploy, release, removing, retire, rollout, scale_down, slot, start, stop, volume,
+    NOW, Owned, change, claim, deploy, destroy, fleet, host, instance, lane, pool, purge, redeploy,
+    release, retire, rollout, scale_down, slot, start, stop, volume, volume_change,
 };
 use planner::check::{Rule, check};
 use planner::model::desired::Strategy;
 use planner::model::host::HostState;
 use planner::model::id::{Incarnation, InstanceId, PoolId, VolumeId};
 use planner::model::instance::Role;
+use planner::model::object::Object;
 use planner::model::observed::{HostView, PoolView};
 use planner::model::permit::{Permit, Permits};
 use planner::model::size::Size;
 use planner::model::time::{Millis, Timestamp};
-use planner::model::volume::{VolumeKind, VolumeSpec};
+use planner::plan::change::Verb;
 use planner::plan::predicate::Predicate;
 use planner::plan::step::{Act, Marks};
 use planner::plan::{ClaimAct, Gate, Lane, Plan, RolloutId};
@@ -272,7 +276,12 @@ fn no_slot_starts_empty_in_place_of_data() {
         let steps = vec![stop(&instance(1, "a")), retire(1), crate::by_hand::make(spec.clone())];
         let mut claim = claim(1, Some("a"));
         let claimed = claim.volumes.get_mut(&spec.source).unwrap();
-        (claimed.id, claimed.incarnation) = (spec.id, spec.incarnation);
+        (claimed.id, claimed.incarnation) = (spec.id.clone(), spec.incarnation);
+        case.plan.changes = vec![volume_change(Verb::Retire, 1), change(Verb::Redeploy, 1)];
+        let mut made = volume_change(Verb::Create, 1);
+        let (slot, source) = (slot(1), spec.source.clone());
+        made.object = Object::Volume { slot, source, volume: spec.id.clone() };
+        case.plan.changes.push(made);
         case.plan.rollouts[0].waves = rollout(vec![vec![Lane {
             claims_before: vec![ClaimAct::Write(claim)],
             ..lane(1, steps)
@@ -297,59 +306,6 @@ fn volumes_never_shrink() {
         let mut claim = claim(1, Some("b"));
         claim.volumes.values_mut().next().unwrap().size = Size::parse("9GB").unwrap();
         case.lane(0, 0).claims_after = vec![ClaimAct::Write(claim)];
-    });
-}
-
-#[test]
-fn only_copies_are_copies_and_only_clones_go_without_a_word() {
-    let case = |kind| {
-        let mut case = Case::redeploy();
-        let of = volume(1);
-        let copy = VolumeSpec {
-            id: VolumeId::of_copy(&of.id, kind, "a", NOW),
-            kind,
-            origin: Some(of.id.clone()),
-            ..of.clone()
-        };
-        case.plan = crate::by_hand::plan(vec![rollout(vec![vec![lane(1, vec![copying(copy)])]])]);
-        case
-    };
-    for kind in [VolumeKind::Snapshot, VolumeKind::Clone] {
-        let mut case = case(kind);
-        assert_eq!(case.broken(), []);
-        case.world = case.world.after(&case.plan);
-        assert_eq!(case.broken(), [], "applied once more");
-    }
-    let altered = |change: fn(&mut VolumeSpec)| {
-        case(VolumeKind::Clone).breaks(Rule::Copies, |case| {
-            let Act::CopyVolume { volume, .. } = &mut case.lane(0, 0).steps[0].act else {
-                panic!()
-            };
-            change(volume);
-        });
-    };
-    altered(|copy| copy.origin = None);
-    altered(|copy| copy.source = "other".parse().unwrap());
-    altered(|copy| copy.size = Size::parse("20GB").unwrap());
-    case(VolumeKind::Clone).breaks(Rule::Copies, |case| {
-        let id = volume(1).id;
-        case.lane(0, 0).steps.push(removing(id));
-    });
-    Case::deploy().breaks(Rule::Copies, |case| {
-        let Act::MakeVolume { volume } = &mut case.lane(0, 0).steps[0].act else { panic!() };
-        volume.kind = VolumeKind::Clone;
-    });
-    // While there is a snapshot of it, a volume does not go.
-    Case::purge().breaks(Rule::Destroy, |case| {
-        let reading = case.world.reading();
-        let mut copy = reading.volumes[&volume(2).id].clone();
-        copy.spec.id = VolumeId::of_copy(&volume(2).id, VolumeKind::Snapshot, "", NOW);
-        (copy.spec.kind, copy.spec.origin) = (VolumeKind::Snapshot, Some(volume(2).id));
-        reading.volumes.insert(copy.spec.id.clone(), copy);
-    });
-    // The slot's own instance is never on a clone.
-    Case::redeploy().breaks(Rule::Binds, |case| {
-        case.world.reading().volumes.get_mut(&volume(1).id).unwrap().spec.kind = VolumeKind::Clone;
     });
 }
 

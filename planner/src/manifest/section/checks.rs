@@ -282,14 +282,18 @@ pub(crate) fn check(
 
 /// Whether the check has a type that exists.
 fn kind(problems: &mut Problems, name: &str, check: &TopCheck) -> bool {
-    let (span, message) = match &check.kind {
+    let draft = match &check.kind {
         Some(kind) if matches!(kind.value.as_str(), "http" | "tcp") => return true,
         Some(kind) => {
-            (kind.span, format!("the check \"{name}\" has the type \"{}\"", show(&kind.value)))
+            let message = format!("the check \"{name}\" has the type \"{}\"", show(&kind.value));
+            problems.add(Code::CheckType, kind.span, message)
         }
-        None => (check.span, format!("the check \"{name}\" has no type")),
+        None => {
+            let message = format!("the check \"{name}\" has no type");
+            problems.lacks(Code::CheckType, check.span, message)
+        }
     };
-    problems.add(Code::CheckType, span, message).hint("write type = \"http\" or type = \"tcp\"");
+    draft.hint("write type = \"http\" or type = \"tcp\"");
     false
 }
 
@@ -311,7 +315,7 @@ fn no_port(
             "the check \"{name}\" has no port, and the group \"{}\" has no http_service to take it from",
             show(group)
         );
-        problems.add(Code::CheckWithoutPort, check.span, message).hint("add port = 8080");
+        problems.lacks(Code::CheckWithoutPort, check.span, message).hint("add port = 8080");
     }
 }
 

@@ -159,7 +159,7 @@ impl GroupNames {
                 show(&name.value)
             );
             problems
-                .add(Code::UnknownGroup, name.span, message)
+                .lacks(Code::UnknownGroup, name.span, message)
                 .label(effect.to_string())
                 .hint(self.hint(&name.value));
         }

@@ -296,7 +296,7 @@ pub(crate) fn check(
         if service.ports.is_empty() {
             let message = "a service without ports cannot be reached on Fly";
             problems
-                .add(Code::ServiceWithoutPorts, service.span, message)
+                .lacks(Code::ServiceWithoutPorts, service.span, message)
                 .hint("add [[services.ports]]");
         }
         let tcp = service.tcp_checks.iter().map(|check| &check.times);
@@ -313,7 +313,7 @@ fn internal(problems: &mut Problems, section: &str, span: Span, port: Option<&At
         None => {
             let message = format!("`{section}` has no internal_port");
             problems
-                .add(Code::BadPort, span, message)
+                .lacks(Code::BadPort, span, message)
                 .hint("add the port that the app listens on: internal_port = 8080");
         }
     }
@@ -332,7 +332,7 @@ fn served(
             groups.names.iter().take(8).map(|name| format!("\"{}\"", show(name))).collect();
         let message = format!("`{section}` does not say which process groups serve it");
         problems
-            .add(Code::ServiceGroup, span, message)
+            .lacks(Code::ServiceGroup, span, message)
             .hint(format!("add processes = [...] with one or more of {}", shown.join(", ")));
     }
     for name in names.iter().filter(|name| !groups.has(&name.value)) {
@@ -340,6 +340,6 @@ fn served(
             "`{section}` names the process group \"{}\", which does not exist",
             show(&name.value)
         );
-        problems.add(Code::ServiceGroup, name.span, message).hint(groups.hint(&name.value));
+        problems.lacks(Code::ServiceGroup, name.span, message).hint(groups.hint(&name.value));
     }
 }

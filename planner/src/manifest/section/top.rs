@@ -82,7 +82,7 @@ fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {
             true => "it stands in [env] now: move it to the top, before the first section",
             false => "write app = \"name\" at the top, before the first section",
         };
-        problems.add(Code::AppMissing, span, "the manifest names no app").hint(hint);
+        problems.lacks(Code::AppMissing, span, "the manifest names no app").hint(hint);
         return;
     };
     if app.value.contains("${") {
