@@ -148,6 +148,7 @@ pub(crate) fn release(version: &str) -> Release {
         mounts: BTreeMap::from([(source(), "/data".to_string())]),
         guest: Guest::DEFAULT,
         secrets: BTreeMap::new(),
+        secret_files: Vec::new(),
     };
     spec.release()
 }
@@ -181,6 +182,8 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
         argv: Vec::new(),
         env: BTreeMap::new(),
         files: Vec::new(),
+        secret_files: Vec::new(),
+        secrets: BTreeMap::new(),
         binds: vec![Bind {
             volume: volume(n).id,
             source: source(),
@@ -257,7 +260,7 @@ pub(crate) fn start(spec: InstanceSpec) -> Step {
     let before = vec![Predicate::SlotIdle { slot: spec.slot.clone() }];
     let after =
         vec![Predicate::InstanceRuns { instance: spec.id.clone(), release: spec.release.clone() }];
-    step(Act::StartInstance { instance: spec }, before, after)
+    step(Act::StartInstance { instance: Box::new(spec) }, before, after)
 }
 
 pub(crate) fn stop(spec: &InstanceSpec) -> Step {

@@ -1,11 +1,13 @@
 //! Copies of volumes, judged.
 
 use super::Case;
-use crate::by_hand::{NOW, copying, lane, removing, rollout, volume};
+use crate::by_hand::{NOW, copying, lane, removing, rollout, volume, volume_change};
 use planner::check::Rule;
 use planner::model::id::VolumeId;
+use planner::model::object::Object;
 use planner::model::size::Size;
 use planner::model::volume::{VolumeKind, VolumeSpec};
+use planner::plan::change::Verb;
 use planner::plan::step::Act;
 
 #[test]
@@ -19,7 +21,11 @@ fn only_copies_are_copies_and_only_clones_go_without_a_word() {
             origin: Some(of.id.clone()),
             ..of.clone()
         };
+        let mut shown = volume_change(Verb::Create, 1);
+        let Object::Volume { volume, .. } = &mut shown.object else { panic!("{shown:?}") };
+        *volume = copy.id.clone();
         case.plan = crate::by_hand::plan(vec![rollout(vec![vec![lane(1, vec![copying(copy)])]])]);
+        case.plan.changes = vec![shown];
         case
     };
     for kind in [VolumeKind::Snapshot, VolumeKind::Clone] {
