@@ -216,7 +216,7 @@ fn runtime(
         RuntimeDriver::Process { network } => ProcessRuntime {
             program: abilities.program.clone(),
             directory: dir.instances(),
-            hidden: vec![settings.state_dir.clone()],
+            state: settings.state_dir.clone(),
             fleet: settings.fleet.clone(),
             subnet: host.spec.subnet,
             shares_ports: match network {
