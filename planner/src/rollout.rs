@@ -4,6 +4,7 @@
 mod ahead;
 mod applied;
 mod bluegreen;
+mod copying;
 mod extra;
 mod immediate;
 mod instance;
@@ -36,6 +37,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use instance::Crew;
 pub(crate) use run::{Place, run};
+
+pub(crate) use copying::Copying;
 
 /// What is done, and what that changes.
 #[derive(Default)]
@@ -130,6 +133,11 @@ fn removals(diff: &Diff<'_>, rolled: &mut Rolled) {
     for gone in &diff.gone {
         let slot = &gone.claim.slot;
         let lane = removal::remove(gone, &mut rolled.changes);
+        groups.entry((slot.app.clone(), slot.group.clone())).or_default().1.push(lane);
+    }
+    for clone in &diff.clones {
+        let slot = &clone.at.view.spec.slot;
+        let lane = copying::clear(clone, &mut rolled.changes);
         groups.entry((slot.app.clone(), slot.group.clone())).or_default().1.push(lane);
     }
     for ((app, group), (destroy, remove)) in groups {

@@ -453,7 +453,10 @@ fn find_strays<'a>(
 fn find_leftovers<'a>(scope: &Scope<'a, '_>, slot: &SlotId, group: &mut GroupDiff<'a>) {
     let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
     let current = group.released.as_ref();
-    let left: Vec<_> = extras.filter(|at| is_leftover(at.view, current)).copied().collect();
+    let left: Vec<_> = extras
+        .filter(|at| is_leftover(at.view, current) && !scope.ground.seen.is_on_clone(at))
+        .copied()
+        .collect();
     let (ran, left): (Vec<_>, Vec<_>) =
         left.into_iter().partition(|at| at.view.role == Role::Release);
     let whys = ["it was left behind by an earlier deploy", "it ran for another release"];

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{self, InstanceSpec, Supervision};
-use planner::model::name::{FleetName, HostName};
+use planner::model::name::FleetName;
 use planner::model::network::Port;
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
@@ -42,8 +42,6 @@ pub struct ProcessRuntime {
     pub state: PathBuf,
     /// The fleet.
     pub fleet: FleetName,
-    /// The host.
-    pub host: HostName,
     /// Addresses of its instances.
     pub subnet: Subnet,
     /// Whether this machine lets instances run at all.
@@ -174,7 +172,7 @@ impl Runtime for ProcessRuntime {
         if self.shares_ports() {
             return Ok(());
         }
-        let bridge = names::bridge(&self.fleet, &self.host, &self.directory);
+        let bridge = names::bridge(&self.fleet, &self.directory);
         super::remove_bridge(&bridge).await.map_err(|refusal| refused("removing a bridge", refusal))
     }
 
@@ -260,7 +258,7 @@ impl ProcessRuntime {
             return Network::Shared { address, ports };
         }
         Network::Own {
-            bridge: names::bridge(&self.fleet, &self.host, &self.directory),
+            bridge: names::bridge(&self.fleet, &self.directory),
             link: names::link(&instance.id, &self.directory),
             address,
             prefix: self.subnet.prefix(),
