@@ -20,7 +20,7 @@ use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,9 @@ impl Host for LocalHost {
     }
 
     async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
-        match probe::ask(address, check).await {
+        let place = SocketAddrV4::new(address, check.port.0);
+        let connecting = self.runtime.connect(instance, place);
+        match probe::ask(connecting, place, check).await {
             Answer::Passing => match self.runtime.listens(instance, address, check.port).await {
                 Ok(()) => Answer::Passing,
                 Err(seen) => Answer::Failing { seen },
@@ -202,6 +204,7 @@ impl LocalHost {
             machine: self.machine.clone(),
             runs: self.runtime.runs(),
             shared_ports: self.runtime.shares_ports(),
+            isolates: self.runtime.isolates(),
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
