@@ -10,6 +10,7 @@ mod hands;
 mod mistakes;
 mod partial;
 mod privileges;
+mod quickstart;
 mod saved;
 mod secrets;
 mod simulated;

@@ -8,10 +8,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for a state before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Numbers of the fleets of this run.
+static NETS: Mutex<BTreeSet<u8>> = Mutex::new(BTreeSet::new());
 
 /// The program of the tests' apps: serves HTTP on its own address, keeps lines on its volume.
 const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
@@ -49,6 +53,8 @@ impl Fleet {
 
     /// The same, with tiedown run as an ordinary user.
     pub(crate) fn of_user(net: u8, user: Option<u32>) -> Self {
+        let new = NETS.lock().unwrap_or_else(PoisonError::into_inner).insert(net);
+        assert!(new, "two tests have the addresses of fleet {net}: give one another number");
         let root = tempfile::tempdir().unwrap();
         let fleet = Self { root, net, user };
         fs::create_dir_all(fleet.repo()).unwrap();
@@ -71,17 +77,23 @@ impl Fleet {
         let mut text = format!("fleet = \"t{}\"\nstate_dir = {state:?}\n", self.net);
         text.push_str("[policy]\nmax_loss = { count = 100, share = 1.0 }\n");
         for (index, (name, region)) in hosts.iter().enumerate() {
-            let first = if self.user.is_some() { 127 } else { 10 };
             write!(
                 text,
-                "[[hosts]]\nname = {name:?}\nregion = {region:?}\nsubnet = \"{first}.{}.{index}.0/24\"\n\
+                "[[hosts]]\nname = {name:?}\nregion = {region:?}\nsubnet = \"{}.{}.{index}.0/24\"\n\
                  memory = \"4GB\"\ncpus = 8\nstorage = {{ driver = \"local\", capacity = \"5GB\" }}\n\
                  runtime = {{ driver = \"process\" }}\n",
+                self.first(),
                 self.net
             )
             .unwrap();
         }
         text
+    }
+
+    /// What its addresses begin with: an ordinary user's are of the loopback.
+    pub(crate) fn first(&self) -> u8 {
+        let root = rustix::process::geteuid().is_root() && self.user.is_none();
+        if root { 10 } else { 127 }
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
