@@ -61,7 +61,7 @@ fn the_quickstart_does_what_the_readme_says() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let told = readme.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     if fleet.run(&["doctor"]).out.contains("less    network namespaces") {
-        eprintln!("SKIPPED the words of the README: instances share this machine's network");
+        crate::skipped("the words of the README: instances share this machine's network");
     } else {
         let Said { out, err, .. } = &said;
         assert_eq!(lines(&format!("{out}\n{err}"), "10.145."), lines(told, "10.145."), "{said}");
