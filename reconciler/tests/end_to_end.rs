@@ -4,6 +4,7 @@
 mod fleet;
 
 mod crashes;
+mod deploys;
 mod endings;
 mod failures;
 mod hands;

@@ -196,6 +196,18 @@ impl Fleet {
         Said::of(&self.command(args).output().unwrap())
     }
 
+    /// Runs a program on demand in a group, to its end.
+    pub(crate) fn run_on_demand(&self, group: &str, argv: &[&str]) -> Said {
+        Said::of(&self.on_demand(group, argv).output().unwrap())
+    }
+
+    /// The command that runs a program on demand, not yet run.
+    pub(crate) fn on_demand(&self, group: &str, argv: &[&str]) -> Command {
+        let mut command = self.command(&["run", group]);
+        command.arg("--").args(argv);
+        command
+    }
+
     /// Runs tiedown in another clone to its end.
     pub(crate) fn run_in(&self, repo: &Path, args: &[&str]) -> Said {
         Said::of(&self.command_in(repo, args).output().unwrap())
