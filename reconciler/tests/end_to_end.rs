@@ -11,6 +11,7 @@ mod hands;
 mod mistakes;
 mod partial;
 mod privileges;
+mod quickstart;
 mod saved;
 mod secrets;
 mod simulated;
