@@ -136,8 +136,8 @@ impl Command {
 
     /// Gives it these bytes on standard input, the place for what is secret; they are wiped after.
     #[must_use]
-    pub fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.input = Some(Zeroizing::new(bytes));
+    pub fn input(mut self, bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        self.input = Some(bytes.into());
         self
     }
 

@@ -4,6 +4,9 @@
 mod bed;
 mod contract;
 mod cuts;
+mod exhausted;
 mod hazards;
+mod interrupted;
 mod journal;
+mod keys;
 mod parsers;

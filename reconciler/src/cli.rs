@@ -15,6 +15,7 @@ mod global;
 mod history;
 mod hold;
 mod init;
+mod keys;
 mod logs;
 mod observe;
 mod output;
@@ -74,6 +75,7 @@ enum Command {
     Restart(restart::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Keys(keys::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -142,6 +144,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Keys(args) => ended(keys::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

@@ -5,6 +5,8 @@
 //! the record are not believed: the group's metadata came from a backup.
 
 mod disk;
+mod ground;
+mod header;
 mod kernel;
 mod life;
 mod listing;
@@ -15,6 +17,10 @@ mod program;
 mod record;
 pub mod report;
 pub mod status;
+mod verify;
+
+pub use ground::Ground;
+pub use verify::KeyCheck;
 
 use super::{Attachment, Contents, Medium, PoolMarks, Storage, StorageError};
 use crate::ensure::Ensured;
@@ -36,7 +42,7 @@ use std::path::Path;
 
 /// What a volume costs beside its size: the LUKS2 header, whose length is pinned, so that it is
 /// the same under every version of cryptsetup.
-pub const HEADER: Size = Size::from_mib(16);
+pub const HEADER: Size = Size::from_bytes(crate::keys::header::BYTES);
 
 /// One host's pool in a volume group.
 pub struct LvmStorage {
@@ -169,6 +175,10 @@ impl Storage for LvmStorage {
 
 fn conflict(id: &VolumeId, found: String) -> StorageError {
     StorageError::Conflict { what: format!("volume {id}"), found }
+}
+
+fn conflict_of(path: &Path, found: String) -> StorageError {
+    StorageError::Conflict { what: path.display().to_string(), found }
 }
 
 fn unreadable(what: String, why: String) -> StorageError {

@@ -2,6 +2,8 @@
 
 use crate::storage::{POOL_SIZE, fleet, marks, skipped};
 use executor::command::{self, Command};
+use executor::keys::Keys;
+use executor::keys::seal::SealedBy;
 use executor::keys::sealed::SealedKeys;
 use executor::names::HostDir;
 use executor::storage::Storage;
@@ -39,7 +41,7 @@ pub(crate) fn inside(test: &str) -> bool {
     }
     if works() {
         let output = std::process::Command::new(program())
-            .args(["-t", "300", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(["-t", "900", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .stdin(Stdio::null())
@@ -68,8 +70,12 @@ pub(crate) fn dir() -> HostDir {
 
 /// The storage of the lab host, as a new process opens it.
 pub(crate) fn open() -> LvmStorage {
-    let keys = SealedKeys::new(fleet(), dir(), None);
-    LvmStorage::new(fleet(), "ewr-1".parse().unwrap(), dir(), GROUP, "thin", Box::new(keys))
+    open_with(Box::new(SealedKeys::new(fleet(), dir(), SealedBy::Own)))
+}
+
+/// The same with other keys.
+pub(crate) fn open_with(keys: Box<dyn Keys>) -> LvmStorage {
+    LvmStorage::new(fleet(), "ewr-1".parse().unwrap(), dir(), GROUP, "thin", keys)
 }
 
 /// A volume group on the lab host's disk.

@@ -248,7 +248,7 @@ async fn lines(storage: &LvmStorage, number: u32, acknowledged: &[u32]) {
 }
 
 /// The pool knows exactly the thin devices that LVM knows.
-async fn thin_ids() {
+pub(crate) async fn thin_ids() {
     let listed = bed::run(&format!("lvm lvs --noheadings -o thin_id,transaction_id {GROUP}")).await;
     let lvm: BTreeSet<u64> = listed
         .lines()

@@ -1,6 +1,7 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
 use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
 use planner::model::host::HostState;
@@ -55,6 +56,8 @@ pub struct WrittenHost {
     pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
+    /// `keys`.
+    pub keys: KeysSettings,
 }
 
 const STATES: [(&str, HostState); 3] =
@@ -106,17 +109,6 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         hosts,
         policy,
     })
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = Path::new(text);
-    let plain =
-        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if path.is_absolute() && plain && path.parent().is_some() {
-        return Ok(path.to_owned());
-    }
-    let shown: String = text.chars().take(80).collect();
-    Err(format!("{shown:?} must be an absolute path without `..`, and not `/`"))
 }
 
 fn inside(text: &str) -> Result<String, String> {
@@ -183,8 +175,9 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
 }
 
 fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHost> {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "name", "region", "zone", "state", "was", "subnet", "memory", "cpus", "storage", "runtime",
+        "keys",
     ];
     section.allow(reader, &KEYS);
     for (key, example) in [
@@ -208,6 +201,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let storage = storage.map(|storage| read_storage(reader, &storage));
     let runtime = section.has("runtime");
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
+    let keys = keys::read(reader, section);
     let name = name?;
     let (path, capacity, lvm) = storage??;
     let own = At { value: name.value.as_str().to_owned(), span: name.span.clone() };
@@ -224,6 +218,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
         capacity,
         lvm,
         runtime: runtime?,
+        keys,
     })
 }
 

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 35] = [
     "",
     "init",
     "doctor",
@@ -33,6 +33,10 @@ const COMMANDS: [&str; 31] = [
     "restart",
     "down",
     "resume",
+    "keys",
+    "keys export",
+    "keys verify",
+    "keys import",
     "schema",
     "completions",
     "man",

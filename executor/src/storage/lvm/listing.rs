@@ -136,7 +136,11 @@ impl LvmStorage {
     }
 
     /// The marks of a volume, if they are ours and it is no copy.
-    fn ours(&self, lv: &LogicalVolume, pool: &PoolId) -> Result<Option<Label>, StorageError> {
+    pub(super) fn ours(
+        &self,
+        lv: &LogicalVolume,
+        pool: &PoolId,
+    ) -> Result<Option<Label>, StorageError> {
         let is = |key, value: &str| marks::value_of(&lv.tags, key) == Some(value);
         if !is("fleet", self.fleet.as_str())
             || !is("pool", pool.as_str())

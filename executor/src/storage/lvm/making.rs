@@ -22,7 +22,7 @@ use std::fs;
 
 impl LvmStorage {
     pub(super) async fn ensure_made(&self, spec: &VolumeSpec) -> Result<Ensured, StorageError> {
-        let (snapshot, pool) = self.ready().await?;
+        let (mut snapshot, pool) = self.ready().await?;
         let extent = snapshot.volumes.get(&self.pool).map_or(Size::ZERO, |pool| pool.extent);
         life::whole_extents(&spec.id, spec.size, extent)?;
         let dir = self.dir.volume(&spec.id);
@@ -37,6 +37,7 @@ impl LvmStorage {
                     self.idle(&spec.id, &dir).await?;
                     self.begin(spec, &pool)?;
                     self.remove(&spec.id).await?;
+                    snapshot = self.read().await?;
                 }
                 VolumeState::Making
                 | VolumeState::Attached

@@ -1,8 +1,9 @@
 //! The thin pool: whose it is, how full it is, and whether it is fit for new volumes. Puts right
 //! what an interrupted command of LVM left behind; never repairs what could lose data.
 
+use super::kernel::Mapped;
 use super::listing::Snapshot;
-use super::marks;
+use super::marks::{self, Label};
 use super::program::{lvm, run};
 use super::report::LogicalVolume;
 use super::status::{Mode, PoolStatus, Target};
@@ -14,6 +15,7 @@ use crate::storage::{PoolMarks, StorageError};
 use planner::model::id::PoolId;
 use planner::model::observed::{Pool, PoolView};
 use planner::model::size::Size;
+use planner::model::volume::VolumeState;
 
 /// No volume is made or grown from here on, in hundredths of the pool's data: what is full fails
 /// writes of every volume in it.
@@ -66,7 +68,7 @@ impl LvmStorage {
     }
 
     /// The pool and its marks; nothing if it certainly is not there, or is bare and empty.
-    fn pool_marks<'s>(
+    pub(super) fn pool_marks<'s>(
         &self,
         snapshot: &'s Snapshot,
     ) -> Result<Option<(&'s LogicalVolume, PoolMarks)>, StorageError> {
@@ -130,11 +132,12 @@ impl LvmStorage {
             Mode::OutOfData => return refused(format!("is full: lvextend -L +SIZE {at}")),
         }
         let recorded = snapshot.volumes.get(&self.pool).and_then(|lv| lv.transaction);
-        if recorded.is_some_and(|recorded| recorded != status.transaction) {
+        // One ahead: LVM has a change in its queue and makes it with the next one.
+        if recorded.is_some_and(|lvm| lvm != status.transaction && !queued(lvm, status)) {
             let (kernel, lvm) = (status.transaction, recorded.unwrap_or_default());
             return refused(format!(
-                "is at change {kernel}, and LVM's metadata at {lvm}: if that came from a backup, \
-                 nothing must be made in it"
+                "is at change {kernel}, and LVM's metadata at {lvm}: one of them came from a \
+                 backup, and nothing must be made in it"
             ));
         }
         for (what, (used, total), most, way) in [
@@ -154,33 +157,62 @@ impl LvmStorage {
         Ok(())
     }
 
-    /// Resumes devices that an interrupted command left suspended, and gives them the size that
-    /// LVM says they have. Says whether anything was done.
+    /// Resumes devices that an interrupted command left suspended, gives them the size that LVM
+    /// says they have, and has the kernel make the change that LVM has in its queue. Says whether
+    /// anything was done.
     pub(super) async fn heal(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
+        let half = |lv: &LogicalVolume, device: Option<&Mapped>| {
+            device.is_some_and(|device| device.suspended || device.size != lv.size)
+        };
+        let device = |name: &str| snapshot.mapped.get(name);
         let mut healed = false;
-        let layer = snapshot.mapped.get(&names::mapped_pool(&self.group, &self.pool));
-        let own = || snapshot.mapped.get(&names::mapped(&self.group, &self.pool));
-        let device = layer.or_else(own);
-        let status = self.pool_status(snapshot)?;
         if let Some(lv) = snapshot.volumes.get(&self.pool) {
-            let behind = status.zip(lv.transaction).is_some_and(|(s, t)| s.transaction != t);
-            if behind || device.is_some_and(|device| device.suspended || device.size != lv.size) {
+            let layer = device(&names::mapped_pool(&self.group, &self.pool));
+            let own = || device(&names::mapped(&self.group, &self.pool));
+            if half(lv, layer.or_else(own)) {
                 self.refresh(&lv.name).await?;
                 healed = true;
             }
         }
-        let ours = snapshot
-            .volumes
-            .values()
-            .filter(|lv| lv.pool.as_ref() == Some(&self.pool) && marks::has_marks(&lv.tags));
-        for lv in ours {
-            let device = snapshot.mapped.get(&names::mapped(&self.group, &lv.name));
-            if device.is_some_and(|device| device.suspended || device.size != lv.size) {
+        for lv in self.marked(snapshot) {
+            if half(lv, device(&names::mapped(&self.group, &lv.name))) {
                 self.refresh(&lv.name).await?;
                 healed = true;
             }
         }
-        Ok(healed)
+        Ok(self.deliver(snapshot).await? || healed)
+    }
+
+    /// Volumes in the pool that have marks of ours.
+    fn marked<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s LogicalVolume> {
+        let pool = self.pool.clone();
+        let all = snapshot.volumes.values();
+        all.filter(move |lv| lv.pool.as_ref() == Some(&pool) && marks::has_marks(&lv.tags))
+    }
+
+    /// LVM writes down what the kernel's pool shall make or delete, then has it done. Cut in
+    /// between, it is done when an active volume of the pool is refreshed, or with the next change
+    /// of the pool; activating and refreshing the pool itself does nothing about it.
+    async fn deliver(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
+        let recorded = snapshot.volumes.get(&self.pool).and_then(|lv| lv.transaction);
+        let status = self.pool_status(snapshot)?;
+        if !recorded.zip(status).is_some_and(|(lvm, status)| queued(lvm, status)) {
+            return Ok(false);
+        }
+        let active = |lv: &&LogicalVolume| {
+            snapshot.targets.contains_key(&names::mapped(&self.group, &lv.name))
+        };
+        // What is still to be made cannot be activated: it goes when it is made again.
+        let whole = |lv: &&LogicalVolume| {
+            Label::parse(&lv.tags).is_ok_and(|label| label.state != VolumeState::Making)
+        };
+        let any = self.marked(snapshot).find(active).or_else(|| self.marked(snapshot).find(whole));
+        let Some(lv) = any else { return Ok(false) };
+        if !active(&lv) {
+            self.activate(&lv.name).await?;
+        }
+        self.refresh(&lv.name).await?;
+        Ok(true)
     }
 
     async fn refresh(&self, name: &str) -> Result<(), StorageError> {
@@ -215,13 +247,11 @@ impl LvmStorage {
             run(format!("marking {}", self.what()), command).await?;
             return Ok(Ensured::Made);
         }
-        let (least, most) = METADATA;
-        let metadata = Size::from_bytes(size.bytes() / 512).clamp(least, most);
         let command = lvm("lvcreate")?
             .args(["-q", "-y", "-T", "-c", CHUNK, "-Zy", "--discards", "passdown"])
             .args(["--errorwhenfull", "y", "--poolmetadataspare", "y"])
             .arg("--poolmetadatasize")
-            .arg(bytes(metadata))
+            .arg(bytes(metadata_of(size)))
             .arg("-L")
             .arg(bytes(size))
             .args(tags)
@@ -234,6 +264,18 @@ impl LvmStorage {
     pub(super) fn full(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
     }
+}
+
+/// Metadata of a pool of that size.
+pub(super) fn metadata_of(size: Size) -> Size {
+    let (least, most) = METADATA;
+    // LVM takes whole extents of it, whatever was asked for.
+    Size::from_bytes(size.bytes() / 512).clamp(least, most).rounded_up_to(Size::from_mib(4))
+}
+
+/// Whether LVM has written a change down that the kernel has not made yet.
+fn queued(lvm: u64, kernel: PoolStatus) -> bool {
+    kernel.transaction.checked_add(1) == Some(lvm)
 }
 
 /// A size as LVM's commands take it.

@@ -2,6 +2,7 @@
 //! with a long deadline, because one that is ended half way leaves a pool suspended.
 
 use crate::command::{Command, CommandError, Output, Overrun};
+use crate::names;
 use crate::storage::StorageError;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
         "lvm" => "lvm2",
         "dmsetup" => "dmsetup",
         "cryptsetup" => "cryptsetup-bin",
-        "blkid" => "util-linux",
+        "blkid" | "wipefs" => "util-linux",
         _ => "e2fsprogs",
     };
     let command = Command::named(name).map_err(|_| StorageError::Missing {
@@ -24,9 +25,12 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
     Ok(command.deadline(DEADLINE, Overrun::Leave))
 }
 
-/// `lvm ACT …`: one command of LVM.
+/// `lvm ACT …`: one command of LVM. It does not look for physical volumes in volumes that are
+/// open: what is in them is the instances' own matter, there are many, and where the pool is
+/// suspended it would wait for ever. lvm.conf(5): `global_filter` of the machine holds beside it.
 pub(super) fn lvm(act: &str) -> Result<Command, StorageError> {
-    Ok(program("lvm")?.arg(act))
+    let filter = format!("devices/filter=[\"r|^{}|\"]", names::device(names::OPENED).display());
+    Ok(program("lvm")?.arg(act).arg("--config").arg(filter))
 }
 
 pub(super) async fn run(act: String, command: Command) -> Result<Output, StorageError> {
