@@ -27,7 +27,7 @@ torture: prepare
 	TIEDOWN_RUNS=100 TIEDOWN_ROUNDS=40 cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
 	CUTS=$${CUTS:-100} cargo test -p executor --locked --test main -- lab::cuts --nocapture
-	KILLS=$${KILLS:-20} cargo test -p reconciler --locked --test main -- lab:: --nocapture
+	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} cargo test -p reconciler --locked --test main -- lab:: --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:

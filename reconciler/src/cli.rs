@@ -14,6 +14,7 @@ mod exit;
 mod global;
 mod history;
 mod hold;
+mod host;
 mod init;
 mod keys;
 mod logs;
@@ -76,6 +77,7 @@ enum Command {
     Down(down::Args),
     Resume(resume::Args),
     Keys(keys::Args),
+    Host(host::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -145,6 +147,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Keys(args) => ended(keys::run(args, global, output).await),
+        Command::Host(args) => ended(host::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

@@ -48,9 +48,9 @@ impl LvmStorage {
         let output = run(act.clone(), command).await?;
         let volumes = report::parse(&output.stdout)
             .map_err(|why| unreadable(format!("what lvs says of {}", self.group), why))?;
-        let output =
-            run("asking the kernel for devices".to_owned(), program("dmsetup")?.arg("status"))
-                .await?;
+        // Looking changes nothing: without this every pool would write its metadata first.
+        let command = program("dmsetup")?.args(["status", "--noflush"]);
+        let output = run("asking the kernel for devices".to_owned(), command).await?;
         let targets = status::parse(&String::from_utf8_lossy(&output.stdout))
             .map_err(|why| unreadable("what dmsetup says".to_owned(), why))?;
         Ok(Snapshot { volumes, targets, mapped: kernel::mapped()? })

@@ -124,7 +124,11 @@ impl LvmStorage {
         let refused = |found: String| Err(StorageError::Conflict { what: self.what(), found });
         let at = self.full(&self.pool);
         if status.needs_check {
-            return refused(format!("needs a check of its metadata: lvconvert --repair {at}"));
+            return refused(format!(
+                "needs a check of its metadata: look at the disk and the kernel's log, then \
+                 deactivate and activate the group (`vgchange -an`, `vgchange -ay`), which checks \
+                 it; if that finds damage, lvconvert --repair {at}"
+            ));
         }
         match status.mode {
             Mode::Writable => {}
