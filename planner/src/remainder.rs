@@ -5,6 +5,7 @@
 mod book;
 
 use crate::model::claim::Claims;
+use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
@@ -255,20 +256,32 @@ fn is_undone(step: &Step, later: &[Step]) -> bool {
     )
 }
 
-/// Slots and names of all that is left to do.
-fn touched(rollouts: &[Rollout]) -> (BTreeSet<SlotId>, BTreeSet<String>) {
-    let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
-    let (mut slots, mut objects) = (BTreeSet::new(), BTreeSet::new());
-    for lane in lanes {
-        slots.extend(lane.object.slot().cloned());
-        objects.insert(lane.object.to_string());
-    }
-    (slots, objects)
+/// What is left to do something to.
+#[derive(Default)]
+struct Touched {
+    slots: BTreeSet<SlotId>,
+    volumes: BTreeSet<VolumeId>,
+    /// By their names.
+    others: BTreeSet<String>,
 }
 
-fn is_left(change: &Change, (slots, objects): &(BTreeSet<SlotId>, BTreeSet<String>)) -> bool {
-    match change.object.slot() {
-        Some(slot) => slots.contains(slot),
-        None => objects.contains(&change.object.to_string()),
+fn touched(rollouts: &[Rollout]) -> Touched {
+    let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
+    let mut touched = Touched::default();
+    for lane in lanes {
+        touched.slots.extend(lane.object.slot().cloned());
+        touched.volumes.extend(lane.steps.iter().filter_map(|step| step.act.volume().cloned()));
+        touched.others.insert(lane.object.to_string());
+    }
+    touched
+}
+
+fn is_left(change: &Change, touched: &Touched) -> bool {
+    match &change.object {
+        Object::Volume { volume, .. } => touched.volumes.contains(volume),
+        object => match object.slot() {
+            Some(slot) => touched.slots.contains(slot),
+            None => touched.others.contains(&object.to_string()),
+        },
     }
 }

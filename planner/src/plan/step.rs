@@ -8,6 +8,7 @@ use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::model::volume::{Keeping, VolumeSpec};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -98,7 +99,7 @@ pub enum Act {
     /// Starts an instance under supervision.
     StartInstance {
         /// All of it.
-        instance: InstanceSpec,
+        instance: Box<InstanceSpec>,
     },
     /// Stops an instance: its tree is empty, its volumes are unmounted, its record is gone.
     StopInstance {
@@ -117,6 +118,23 @@ pub enum Act {
 }
 
 impl Act {
+    /// The volume that it is about, if it is about one.
+    #[must_use]
+    pub const fn volume(&self) -> Option<&VolumeId> {
+        match self {
+            Self::MakeVolume { volume: VolumeSpec { id: volume, .. } }
+            | Self::GrowVolume { volume, .. }
+            | Self::MarkVolume { volume, .. }
+            | Self::RetireVolume { volume, .. }
+            | Self::TakeBackVolume { volume, .. }
+            | Self::DestroyVolume { volume, .. } => Some(volume),
+            Self::MakePool { .. }
+            | Self::StartInstance { .. }
+            | Self::StopInstance { .. }
+            | Self::SuperviseInstance { .. } => None,
+        }
+    }
+
     /// The act's verb and object, as in [`StepId`].
     #[must_use]
     pub fn id(&self, host: &HostName) -> StepId {

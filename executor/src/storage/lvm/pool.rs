@@ -123,11 +123,25 @@ impl LvmStorage {
         let Some(status) = self.pool_status(snapshot)? else { return Ok(()) };
         let refused = |found: String| Err(StorageError::Conflict { what: self.what(), found });
         let at = self.full(&self.pool);
+        for (what, (used, total), most, way) in [
+            ("data", status.data, DATA_MOST, "lvextend -L +SIZE"),
+            ("metadata", status.metadata, METADATA_MOST, "lvextend --poolmetadatasize +SIZE"),
+        ] {
+            let percent = used.saturating_mul(100) / total;
+            if percent >= most {
+                return refused(format!(
+                    "has {percent} % of its {what} in use, and takes nothing more from {most} %: {way} {at}"
+                ));
+            }
+            if percent + WARNED_BEFORE >= most {
+                tracing::warn!("{} has {percent} % of its {what} in use", self.what());
+            }
+        }
         if status.needs_check {
             return refused(format!(
-                "needs a check of its metadata: look at the disk and the kernel's log, then \
-                 deactivate and activate the group (`vgchange -an`, `vgchange -ay`), which checks \
-                 it; if that finds damage, lvconvert --repair {at}"
+                "needs a check of its metadata, because writes to it failed: see the kernel's log \
+                 about its disk; then `vgchange -an {}` and `lvconvert --repair {at}`",
+                self.group
             ));
         }
         match status.mode {
@@ -143,20 +157,6 @@ impl LvmStorage {
                 "is at change {kernel}, and LVM's metadata at {lvm}: one of them came from a \
                  backup, and nothing must be made in it"
             ));
-        }
-        for (what, (used, total), most, way) in [
-            ("data", status.data, DATA_MOST, "lvextend -L +SIZE"),
-            ("metadata", status.metadata, METADATA_MOST, "lvextend --poolmetadatasize +SIZE"),
-        ] {
-            let percent = used.saturating_mul(100) / total;
-            if percent >= most {
-                return refused(format!(
-                    "has {percent} % of its {what} in use, and takes nothing more from {most} %: {way} {at}"
-                ));
-            }
-            if percent + WARNED_BEFORE >= most {
-                tracing::warn!("{} has {percent} % of its {what} in use", self.what());
-            }
         }
         Ok(())
     }
