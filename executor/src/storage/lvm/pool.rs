@@ -33,6 +33,10 @@ const CHUNK: &str = "512k";
 /// Metadata of a new pool: generous, because it cannot be had back once it is full.
 const METADATA: (Size, Size) = (Size::from_mib(32), Size::from_mib(4096));
 
+/// Has thin_check(8), which LVM runs whenever it activates a pool, take back that the kernel asks
+/// for a check, if it finds nothing. Neither LVM's default nor a repair does that.
+const CLEAR_NEEDS_CHECK: &str = r#"global/thin_check_options=["-q","--clear-needs-check-flag"]"#;
+
 impl LvmStorage {
     pub(super) async fn look_at_pool(&self) -> Result<PoolView, StorageError> {
         let mut snapshot = self.read().await?;
@@ -138,10 +142,11 @@ impl LvmStorage {
             }
         }
         if status.needs_check {
+            let (group, clear) = (&self.group, CLEAR_NEEDS_CHECK);
             return refused(format!(
                 "needs a check of its metadata, because writes to it failed: see the kernel's log \
-                 about its disk; then `vgchange -an {}` and `lvconvert --repair {at}`",
-                self.group
+                 about its disk, then `vgchange -an {group}` and `lvchange -ay -K --config \
+                 '{clear}' {at}`; if that finds damage, `lvconvert --repair {at}` before it"
             ));
         }
         match status.mode {
