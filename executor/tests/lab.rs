@@ -10,3 +10,4 @@ mod interrupted;
 mod journal;
 mod keys;
 mod parsers;
+mod speed;

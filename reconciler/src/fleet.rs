@@ -14,7 +14,7 @@ use executor::artifact::Trees;
 use executor::catalog::embedded::EmbeddedCatalog;
 use executor::catalog::{Catalog, CatalogError};
 use executor::host::Host;
-use executor::host::local::LocalHost;
+use executor::host::local::{LocalHost, Turn};
 use executor::journal::Journal;
 use executor::keys::passphrase::Passphrase;
 use executor::keys::seal::SealedBy;
@@ -177,7 +177,7 @@ impl Hosts {
                 trees: Arc::clone(trees),
                 directory: dir,
                 catalog: Arc::clone(&records.catalog),
-                turn: tokio::sync::Mutex::new(()),
+                turn: Turn::default(),
             };
             local.insert(name.clone(), Arc::new(host));
         }

@@ -17,6 +17,7 @@ mod program;
 mod record;
 pub mod report;
 pub mod status;
+mod together;
 mod verify;
 
 pub use ground::Ground;
@@ -119,11 +120,19 @@ impl LvmStorage {
 #[async_trait]
 impl Storage for LvmStorage {
     async fn pool(&self) -> Result<PoolView, StorageError> {
-        self.look_at_pool().await
+        self.view_of_pool(&self.read_active().await?)
     }
 
     async fn contents(&self) -> Result<Contents, StorageError> {
-        self.list().await
+        self.list(&self.read().await?)
+    }
+
+    async fn look(&self) -> Result<(PoolView, Contents), StorageError> {
+        let snapshot = self.read_active().await?;
+        match self.view_of_pool(&snapshot)? {
+            PoolView::Absent => Ok((PoolView::Absent, Contents::default())),
+            view @ PoolView::Present(_) => Ok((view, self.list(&snapshot)?)),
+        }
     }
 
     async fn make_pool(&self, marks: &PoolMarks, size: Size) -> Result<Ensured, StorageError> {
@@ -132,6 +141,10 @@ impl Storage for LvmStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn make_all(&self, volumes: &[VolumeSpec]) -> Vec<Result<Ensured, StorageError>> {
+        self.make_together(volumes).await
     }
 
     async fn grow(&self, volume: &VolumeId, to: Size) -> Result<Ensured, StorageError> {

@@ -14,6 +14,10 @@ use std::process::Stdio;
 /// Set in a lab host to the name of the test that it is for.
 const INSIDE: &str = "EXECUTOR_TEST_LAB";
 
+/// Seconds until the power of a lab host is cut: far more than a test takes on a machine that has
+/// nothing else to do.
+const LIMIT: &str = "1800";
+
 /// The volume group of every lab host.
 pub(crate) const GROUP: &str = "vg0";
 
@@ -36,12 +40,18 @@ pub(crate) fn works() -> bool {
 /// Whether this is the lab host that runs the test of that full name. If not, boots one for it,
 /// and fails as it does.
 pub(crate) fn inside(test: &str) -> bool {
+    inside_with(test, None)
+}
+
+/// The same with one more variable of the test's environment there, and what it said shown.
+pub(crate) fn inside_with(test: &str, set: Option<(&str, String)>) -> bool {
     if std::env::var(INSIDE).is_ok_and(|name| name == test) {
         return true;
     }
     if works() {
         let output = std::process::Command::new(program())
-            .args(["-t", "900", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(["-t", LIMIT, "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(set.iter().flat_map(|(name, value)| ["-e".to_owned(), format!("{name}={value}")]))
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .stdin(Stdio::null())
@@ -51,6 +61,9 @@ pub(crate) fn inside(test: &str) -> bool {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "in the lab ({}):\n{out}\n{err}", output.status);
         assert!(out.contains("1 passed"), "the lab did not run {test}:\n{out}\n{err}");
+        if set.is_some() {
+            println!("{out}");
+        }
     }
     false
 }

@@ -56,17 +56,16 @@ impl LvmStorage {
         Ok(Snapshot { volumes, targets, mapped: kernel::mapped()? })
     }
 
-    pub(super) async fn list(&self) -> Result<Contents, StorageError> {
-        let snapshot = self.read().await?;
-        let pool = self.our_pool(&snapshot)?;
+    pub(super) fn list(&self, snapshot: &Snapshot) -> Result<Contents, StorageError> {
+        let pool = self.our_pool(snapshot)?;
         let mut contents = Contents::default();
         let in_pool = snapshot.volumes.values().filter(|lv| lv.pool.as_ref() == Some(&self.pool));
         for lv in in_pool {
             match self.ours(lv, &pool)? {
                 Some(label) => {
                     let id = label.spec.id.clone();
-                    if let Found::Whole(volume) = self.find(&snapshot, &pool, &id)? {
-                        contents.volumes.insert(id, self.view(&snapshot, &volume)?);
+                    if let Found::Whole(volume) = self.find(snapshot, &pool, &id)? {
+                        contents.volumes.insert(id, self.view(snapshot, &volume)?);
                     }
                 }
                 None => contents.foreign.push(Foreign {
@@ -80,7 +79,7 @@ impl LvmStorage {
             if contents.volumes.contains_key(&id) {
                 continue;
             }
-            if let Found::Begun(record) = self.find(&snapshot, &pool, &id)? {
+            if let Found::Begun(record) = self.find(snapshot, &pool, &id)? {
                 let VolumeRecord { spec, state, formatted, .. } = record;
                 let view = VolumeView { spec, state, allocated: Size::ZERO, formatted };
                 contents.volumes.insert(id, view);

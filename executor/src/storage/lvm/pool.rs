@@ -38,18 +38,20 @@ const METADATA: (Size, Size) = (Size::from_mib(32), Size::from_mib(4096));
 const CLEAR_NEEDS_CHECK: &str = r#"global/thin_check_options=["-q","--clear-needs-check-flag"]"#;
 
 impl LvmStorage {
-    pub(super) async fn look_at_pool(&self) -> Result<PoolView, StorageError> {
-        let mut snapshot = self.read().await?;
-        if self.pool_marks(&snapshot)?.is_none() {
-            return Ok(PoolView::Absent);
+    /// Reads everything, with the pool active: after a reboot nothing has asked for it yet, and
+    /// only the kernel knows its use.
+    pub(super) async fn read_active(&self) -> Result<Snapshot, StorageError> {
+        let snapshot = self.read().await?;
+        if self.pool_marks(&snapshot)?.is_none() || self.pool_status(&snapshot)?.is_some() {
+            return Ok(snapshot);
         }
-        if self.pool_status(&snapshot)?.is_none() {
-            // After a reboot nothing has asked for it yet, and only the kernel knows its use.
-            self.activate_pool().await?;
-            snapshot = self.read().await?;
-        }
-        let Some((lv, marks)) = self.pool_marks(&snapshot)? else { return Ok(PoolView::Absent) };
-        let Some(status) = self.pool_status(&snapshot)? else {
+        self.activate_pool().await?;
+        self.read().await
+    }
+
+    pub(super) fn view_of_pool(&self, snapshot: &Snapshot) -> Result<PoolView, StorageError> {
+        let Some((lv, marks)) = self.pool_marks(snapshot)? else { return Ok(PoolView::Absent) };
+        let Some(status) = self.pool_status(snapshot)? else {
             return Err(unreadable(self.what(), "it could not be activated".to_owned()));
         };
         Ok(PoolView::Present(Pool {

@@ -29,8 +29,25 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
 /// open: what is in them is the instances' own matter, there are many, and where the pool is
 /// suspended it would wait for ever. lvm.conf(5): `global_filter` of the machine holds beside it.
 pub(super) fn lvm(act: &str) -> Result<Command, StorageError> {
-    let filter = format!("devices/filter=[\"r|^{}|\"]", names::device(names::OPENED).display());
-    Ok(program("lvm")?.arg(act).arg("--config").arg(filter))
+    Ok(program("lvm")?.arg(act).arg("--config").arg(filter()))
+}
+
+/// Commands of LVM, one after another in one process: it starts only once. One that fails does not
+/// stop the next, and their statuses are not told: what came of them is to be read.
+pub(super) async fn session(act: String, commands: Vec<Vec<String>>) -> Result<(), StorageError> {
+    let mut script = String::new();
+    for command in commands {
+        let [name, args @ ..] = &command[..] else { continue };
+        // In quotes for LVM's own shell; names, sizes and marks have none in them.
+        let filter = filter();
+        script += &format!("{name} --config '{filter}' {}\n", args.join(" "));
+    }
+    run(act, program("lvm")?.script(script)).await.map(drop)
+}
+
+/// The configuration that keeps LVM out of open volumes.
+fn filter() -> String {
+    format!("devices/filter=[\"r|^{}|\"]", names::device(names::OPENED).display())
 }
 
 pub(super) async fn run(act: String, command: Command) -> Result<Output, StorageError> {
