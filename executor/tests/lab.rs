@@ -5,6 +5,7 @@ mod bed;
 mod contract;
 mod cuts;
 mod exhausted;
+mod flushes;
 mod hazards;
 mod interrupted;
 mod journal;

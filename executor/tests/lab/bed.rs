@@ -40,11 +40,11 @@ pub(crate) fn works() -> bool {
 /// Whether this is the lab host that runs the test of that full name. If not, boots one for it,
 /// and fails as it does.
 pub(crate) fn inside(test: &str) -> bool {
-    inside_with(test, None)
+    inside_with(test, &[])
 }
 
-/// The same with one more variable of the test's environment there, and what it said shown.
-pub(crate) fn inside_with(test: &str, set: Option<(&str, String)>) -> bool {
+/// The same with more variables in the test's environment there, and what it said shown.
+pub(crate) fn inside_with(test: &str, set: &[(&str, String)]) -> bool {
     if std::env::var(INSIDE).is_ok_and(|name| name == test) {
         return true;
     }
@@ -61,7 +61,7 @@ pub(crate) fn inside_with(test: &str, set: Option<(&str, String)>) -> bool {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "in the lab ({}):\n{out}\n{err}", output.status);
         assert!(out.contains("1 passed"), "the lab did not run {test}:\n{out}\n{err}");
-        if set.is_some() {
+        if !set.is_empty() {
             println!("{out}");
         }
     }

@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A pool that is made by hand, so that it is small, and given to the storage bare.
-async fn small_pool(data: &str, metadata: &str) -> LvmStorage {
+pub(super) async fn small_pool(data: &str, metadata: &str) -> LvmStorage {
     run(&format!(
         "lvm lvcreate -q -y -T -c 64k -Zy --errorwhenfull y --poolmetadataspare n \
          --poolmetadatasize {metadata} -L {data} {GROUP}/thin"
@@ -37,7 +37,7 @@ fn large(number: u32) -> VolumeSpec {
     VolumeSpec { size: Size::from_mib(96), ..spec(number) }
 }
 
-async fn mounted(storage: &LvmStorage, number: u32) -> PathBuf {
+pub(super) async fn mounted(storage: &LvmStorage, number: u32) -> PathBuf {
     let at = PathBuf::from(format!("/run/volume-{number}"));
     let attachment = storage.attachment(&spec(number).id).await.unwrap();
     let Medium::Device(device) = attachment.medium else { panic!("no device") };
@@ -46,7 +46,7 @@ async fn mounted(storage: &LvmStorage, number: u32) -> PathBuf {
     at.join("data")
 }
 
-fn unmounted(number: u32) {
+pub(super) fn unmounted(number: u32) {
     unmount(format!("/run/volume-{number}"), UnmountFlags::empty()).unwrap();
 }
 

@@ -25,8 +25,8 @@ const TIMES: &str = "/run/times";
 #[tokio::test]
 async fn many_volumes_pay_for_lvm_together() {
     let volumes = std::env::var("VOLUMES").map_or(VOLUMES, |text| text.parse().unwrap());
-    let set = ("VOLUMES", volumes.to_string());
-    if !bed::inside_with("lab::speed::many_volumes_pay_for_lvm_together", Some(set)) {
+    let set = [("VOLUMES", volumes.to_string())];
+    if !bed::inside_with("lab::speed::many_volumes_pay_for_lvm_together", &set) {
         return;
     }
     bed::make_group().await;
