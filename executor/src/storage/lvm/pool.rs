@@ -13,7 +13,7 @@ use crate::names;
 use crate::storage::local::image;
 use crate::storage::{PoolMarks, StorageError};
 use planner::model::id::PoolId;
-use planner::model::observed::{Pool, PoolView};
+use planner::model::observed::{Fill, Pool, PoolView};
 use planner::model::size::Size;
 use planner::model::volume::VolumeState;
 
@@ -65,6 +65,11 @@ impl LvmStorage {
             header: HEADER,
             cap_enforced: true,
             grows_online: image::grows_online(),
+            copies_online: true,
+            fill: Some(Fill {
+                data: thousandths(status.data),
+                metadata: thousandths(status.metadata),
+            }),
         }))
     }
 
@@ -287,6 +292,12 @@ pub(super) fn metadata_of(size: Size) -> Size {
 /// Whether LVM has written a change down that the kernel has not made yet.
 fn queued(lvm: u64, kernel: PoolStatus) -> bool {
     kernel.transaction.checked_add(1) == Some(lvm)
+}
+
+/// A share, rounded up: what is nearly full is not less full than it is.
+fn thousandths((used, total): (u64, u64)) -> u32 {
+    let share = used.saturating_mul(1000).div_ceil(total.max(1));
+    u32::try_from(share).unwrap_or(u32::MAX)
 }
 
 /// A size as LVM's commands take it.

@@ -25,6 +25,14 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
     Ok(command.deadline(DEADLINE, Overrun::Leave))
 }
 
+/// How long a program may take that reads or writes all data of a volume.
+pub(super) const LONG: Duration = Duration::from_hours(12);
+
+/// The command with another deadline; it is still left to finish.
+pub(super) fn to_end(command: Command, deadline: Duration) -> Command {
+    command.deadline(deadline, Overrun::Leave)
+}
+
 /// `lvm ACT …`: one command of LVM. It does not look for physical volumes in volumes that are
 /// open: what is in them is the instances' own matter, there are many, and where the pool is
 /// suspended it would wait for ever. lvm.conf(5): `global_filter` of the machine holds beside it.
