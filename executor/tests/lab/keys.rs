@@ -70,7 +70,7 @@ fn forms(key: &Key) -> Vec<Vec<u8>> {
     let list: Vec<String> = bytes.iter().map(u8::to_string).collect();
     vec![
         bytes[..8].to_vec(),
-        hex[..16].as_bytes().to_vec(),
+        hex.as_bytes()[..16].to_vec(),
         hex[..16].to_uppercase().into_bytes(),
         list[..8].join(",").into_bytes(),
         list[..8].join(", ").into_bytes(),
