@@ -8,6 +8,7 @@ mod immediate;
 mod instance;
 mod lane;
 mod removal;
+mod restoring;
 mod rolling;
 mod step;
 mod strategy;
@@ -34,6 +35,7 @@ use alloc::vec::Vec;
 use instance::Crew;
 
 pub(crate) use copying::Copying;
+pub(crate) use restoring::Restoring;
 
 /// What is done, and what that changes.
 #[derive(Default)]

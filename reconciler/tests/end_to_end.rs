@@ -13,5 +13,6 @@ mod privileges;
 mod saved;
 mod secrets;
 mod simulated;
+mod snapshots;
 mod stories;
 mod tools;

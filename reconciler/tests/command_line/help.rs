@@ -26,6 +26,8 @@ const COMMANDS: [&str; 35] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",
