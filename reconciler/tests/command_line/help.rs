@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "",
     "init",
     "doctor",
@@ -37,6 +37,7 @@ const COMMANDS: [&str; 37] = [
     "hold",
     "unhold",
     "restart",
+    "run",
     "down",
     "resume",
     "schema",
