@@ -206,7 +206,8 @@ pub fn thin_pool(settings: &Settings, host: &HostSettings) -> Option<LvmStorage>
     let StorageSettings::Lvm { path, group, pool } = &host.storage else { return None };
     let (fleet, name) = (settings.fleet.clone(), host.spec.name.clone());
     let keys = Box::new(keys(settings, host));
-    Some(LvmStorage::new(fleet, name, HostDir::at(path), group, pool, keys))
+    let pool = LvmStorage::new(fleet, name, HostDir::at(path), group, pool, keys);
+    Some(pool.until(settings.policy.full))
 }
 
 /// The keys of a host's volumes.
