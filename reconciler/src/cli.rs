@@ -14,7 +14,9 @@ mod exit;
 mod global;
 mod history;
 mod hold;
+mod host;
 mod init;
+mod keys;
 mod logs;
 mod observe;
 mod output;
@@ -78,6 +80,8 @@ enum Command {
     Run(run::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Keys(keys::Args),
+    Host(host::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -149,6 +153,8 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Keys(args) => ended(keys::run(args, global, output).await),
+        Command::Host(args) => ended(host::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

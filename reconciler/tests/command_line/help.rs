@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 44] = [
     "",
     "init",
     "doctor",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 36] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",
@@ -38,6 +40,12 @@ const COMMANDS: [&str; 36] = [
     "run",
     "down",
     "resume",
+    "host",
+    "host init",
+    "keys",
+    "keys export",
+    "keys verify",
+    "keys import",
     "schema",
     "completions",
     "man",
