@@ -41,6 +41,8 @@ pub struct Settings {
     pub hosts: BTreeMap<HostName, HostSettings>,
     /// What may be done.
     pub policy: Policy,
+    /// The file that says where instances answer, for a proxy in front; absolute.
+    pub endpoints: Option<PathBuf>,
 }
 
 impl Settings {

@@ -34,7 +34,8 @@ pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<P
         let hosts = hosts(&mut reader, &written.hosts, &state_dir, machine);
         let policy = written.policy;
         let (include, exclude) = (written.include, written.exclude);
-        Some(Settings { fleet: written.fleet, state_dir, include, exclude, hosts, policy })
+        let (fleet, endpoints) = (written.fleet, written.endpoints);
+        Some(Settings { fleet, state_dir, include, exclude, hosts, policy, endpoints })
     });
     match settings {
         Some(settings) if reader.is_clean() => Ok(settings),

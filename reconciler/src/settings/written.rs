@@ -27,6 +27,8 @@ pub struct Written {
     pub hosts: Vec<WrittenHost>,
     /// `[policy]`, with its defaults.
     pub policy: Policy,
+    /// `file` of `[endpoints]`; absolute.
+    pub endpoints: Option<PathBuf>,
 }
 
 /// One `[[hosts]]` entry as written.
@@ -91,7 +93,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
     };
     let file = Section::new(document.as_table(), "", 0..0);
-    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy"]);
+    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "endpoints"]);
     if !file.has("fleet") {
         file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
     }
@@ -107,6 +109,13 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     let hosts = hosts(reader, &file);
     let policy = file.table(reader, "policy", "[policy]");
     let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
+    let endpoints = file.table(reader, "endpoints", "[endpoints]").and_then(|section| {
+        section.allow(reader, &["file"]);
+        if !section.has("file") {
+            section.missing(reader, "file", "file = \"/an/absolute/path.json\"");
+        }
+        section.parsed_by(reader, "file", absolute)
+    });
     Some(Written {
         fleet: fleet?.value,
         state_dir: state_dir.map(|at| at.value),
@@ -114,6 +123,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         exclude: exclude.unwrap_or_default(),
         hosts,
         policy,
+        endpoints: endpoints.map(|at| at.value),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Strategies and release commands on real processes.
 
-use super::fleet::{Fleet, Said, store_manifest};
+use super::fleet::{Fleet, Said, eventually, store_manifest};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -89,10 +89,25 @@ fn bluegreen_brings_up_a_second_set_first_and_ends_with_one() {
     assert_eq!(said.code, 6, "{said}");
     assert_eq!(fleet.slots(), before, "the first set was not touched");
 
+    let file = fleet.root_path().join("endpoints.json");
+    let settings = fleet.settings(&[("ewr-1", "ewr"), ("ewr-2", "ewr"), ("ord-1", "ord")]);
+    fleet.write("tiedown.toml", &format!("{settings}[endpoints]\nfile = {file:?}\n"));
     fleet.write("store/fly.toml", &web("three", "{ ewr = 2 }", "bluegreen"));
     fleet.commit("well");
-    let said = fleet.apply();
+    let said = fleet.run(&["plan"]);
     assert!(said.out.contains("bluegreen, a second set of 2 first"), "{said}");
+    let published = || {
+        let json = std::fs::read(&file).unwrap_or_default();
+        serde_json::from_slice::<serde_json::Value>(&json).unwrap_or_default()
+    };
+    let mut applying = fleet.spawn(&["apply", "--auto-approve"]);
+    eventually("the second set in the file for the proxy", || {
+        let listed = published();
+        let all = listed.as_array().into_iter().flatten();
+        all.filter(|of| of["role"] == "green" && of["healthy"] == true).count() == 2
+    });
+    assert!(applying.wait().unwrap().success());
+    assert_eq!(published(), fleet.status()["endpoints"]);
     let after = fleet.slots();
     let addresses = |slots: &[(String, String, String)]| -> Vec<String> {
         slots.iter().map(|slot| slot.1.clone()).collect()
