@@ -17,6 +17,7 @@ use crate::rollout::Rolled;
 use crate::{Inputs, Planned};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Puts the plan together.
@@ -27,8 +28,8 @@ pub(crate) fn finish(
     rolled: Rolled,
     mut report: Report,
 ) -> Planned {
-    report_foreign(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
+    report_foreign(inputs, &ground, &rollouts, &mut report);
     link(&mut rollouts, &changes);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
     name_steps(&mut rollouts);
@@ -79,7 +80,12 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
         Verb::Destroy => 0,
         Verb::Retire => 1,
         Verb::Remove => 2,
-        Verb::Create | Verb::TakeBack | Verb::Redeploy | Verb::Restart | Verb::Update => 3,
+        Verb::Create
+        | Verb::TakeBack
+        | Verb::Adopt
+        | Verb::Redeploy
+        | Verb::Restart
+        | Verb::Update => 3,
     };
     (loss, &change.object, change.verb)
 }
@@ -108,6 +114,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
                 | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
@@ -131,6 +138,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
@@ -219,9 +227,23 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
     there.chain(gone).collect()
 }
 
-fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
+fn report_foreign(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    rollouts: &[Rollout],
+    report: &mut Report,
+) {
+    let adopted: BTreeSet<(&HostName, &str)> = rollouts
+        .iter()
+        .flat_map(steps)
+        .filter_map(|step| match &step.act {
+            Act::AdoptVolume { name, .. } => Some((&step.host, name.as_str())),
+            _ => None,
+        })
+        .collect();
     for (host, trusted) in &ground.trusted {
-        for foreign in &trusted.reading.foreign {
+        let foreign = trusted.reading.foreign.iter();
+        for foreign in foreign.filter(|f| !adopted.contains(&(*host, f.name.as_str()))) {
             let object = Object::Foreign { host: (*host).clone(), name: foreign.name.clone() };
             let why = match foreign.whose.as_str() {
                 "" => {
@@ -229,7 +251,15 @@ fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report)
                 }
                 whose => format!("it seems to be {whose}; it is not touched"),
             };
-            report.say(Kind::Foreign, object, why, "");
+            let hint = match foreign.cannot {
+                Some(_) => String::new(),
+                None => format!(
+                    "to give it to a slot with its data, say adopt = \"{}\" in \
+                     [tiedown.volumes.SOURCE] of a manifest",
+                    foreign.name
+                ),
+            };
+            report.say(Kind::Foreign, object, why, &hint);
         }
         if trusted.spec.state == HostState::Cordoned
             && ground.claims.values().any(|claim| claim.host == **host)

@@ -220,6 +220,11 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
+        Act::AdoptVolume { name, volume } => {
+            reading.foreign.retain(|foreign| foreign.name != *name);
+            perform(reading, &Act::MakeVolume { volume: volume.clone() }, fleet, host);
+            true
+        }
         Act::DestroyVolume { volume, .. } => reading.volumes.remove(volume).is_none(),
         Act::GrowVolume { volume, .. }
         | Act::MarkVolume { volume, .. }
@@ -248,6 +253,7 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         }
         Act::MakePool { .. }
         | Act::MakeVolume { .. }
+        | Act::AdoptVolume { .. }
         | Act::DestroyVolume { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }

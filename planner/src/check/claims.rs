@@ -20,7 +20,7 @@ pub(super) fn before_acts(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
     for placed in walk.main() {
         let host = &placed.step.host;
         let why = match &placed.step.act {
-            Act::MakeVolume { volume } => {
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
                 let incarnation = Some(volume.incarnation);
                 unclaimed(
                     walk,
@@ -124,7 +124,7 @@ pub(super) fn removals(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation
 pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let fleet = &walk.plan.fleet;
     let claimed = claimed(world);
-    for (placed, volume) in walk.made() {
+    for (placed, volume) in walk.named() {
         let Some(pool) = world.pool(walk, &placed.step.host) else { continue };
         let (slot, source) = (&volume.slot, &volume.source);
         let derived = VolumeId::derive(fleet, slot, source, pool, volume.incarnation);
@@ -152,7 +152,7 @@ fn claimed<'a>(world: &World<'a>) -> BTreeSet<&'a VolumeId> {
 /// making was cut short.
 pub(super) fn incarnations(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let claimed = claimed(world);
-    for (placed, volume) in walk.made() {
+    for (placed, volume) in walk.named() {
         let key = (volume.slot.clone(), volume.source.clone());
         let highest = world.claims.incarnations.get(&key).copied();
         let again = claimed.contains(&volume.id);

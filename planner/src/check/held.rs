@@ -50,7 +50,7 @@ fn touched<'a>(
 ) -> Option<&'a SlotId> {
     match &step.act {
         Act::MakePool { .. } => None,
-        Act::MakeVolume { volume } => Some(&volume.slot),
+        Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => Some(&volume.slot),
         Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks } => {
             Some(volumes.get(volume).copied().unwrap_or(&marks.slot))
         }

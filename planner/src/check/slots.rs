@@ -115,7 +115,11 @@ fn attached_for<'a>(
         .filter(|placed| placed.step.host == at.step.host && walk.before(placed, at));
     for placed in earlier {
         match &placed.step.act {
-            Act::MakeVolume { volume: spec } if spec.id == *volume => slot = Some(&spec.slot),
+            Act::MakeVolume { volume: spec } | Act::AdoptVolume { volume: spec, .. }
+                if spec.id == *volume =>
+            {
+                slot = Some(&spec.slot);
+            }
             Act::MarkVolume { volume: id, marks } | Act::TakeBackVolume { volume: id, marks }
                 if id == volume =>
             {

@@ -127,6 +127,7 @@ impl<'a> Walk<'a> {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. } => {}
             }
         }
@@ -215,6 +216,14 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// Volumes that the plan makes or adopts: what is not there yet under its id.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
     /// Volumes that the plan makes.
     pub(super) fn made(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
@@ -223,10 +232,10 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes.
+    /// The volume with this id that the plan makes or adopts.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } => Some((placed, volume)),
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => Some((placed, volume)),
             _ => None,
         })
     }

@@ -210,7 +210,7 @@ fn keep<'a>(
 /// An instance that runs without a volume that is to be made or taken back is started anew.
 fn attach(kept: &Kept<'_>, need: InstanceNeed) -> InstanceNeed {
     let missing = kept.volumes.iter().any(|volume| match volume.need {
-        VolumeNeed::Make { .. } | VolumeNeed::TakeBack { .. } => true,
+        VolumeNeed::Make { .. } | VolumeNeed::TakeBack { .. } | VolumeNeed::Adopt { .. } => true,
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
         | VolumeNeed::Retire

@@ -76,6 +76,13 @@ pub enum Predicate {
         /// When it was retired.
         retired: Timestamp,
     },
+    /// Something that is not ours is there, and can become a volume.
+    Adoptable {
+        /// How the host calls it.
+        name: String,
+        /// Its size.
+        size: Size,
+    },
     /// No instance holds the volume.
     VolumeIdle {
         /// Which.
@@ -178,6 +185,15 @@ impl Predicate {
             | Self::VolumeRetired { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. } => self.volume_failure(reading),
+            Self::Adoptable { name, size } => {
+                match reading.foreign.iter().find(|foreign| foreign.name == *name) {
+                    None => Some(alloc::format!("there is no {name}")),
+                    Some(foreign) if foreign.size != *size => {
+                        Some(alloc::format!("{name} has {}, not {size}", foreign.size))
+                    }
+                    Some(foreign) => foreign.cannot.clone(),
+                }
+            }
             Self::InstanceAbsent { .. }
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
@@ -242,6 +258,7 @@ impl Predicate {
             Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
+            | Self::Adoptable { .. }
             | Self::InstanceAbsent { .. }
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
@@ -298,6 +315,7 @@ impl Predicate {
             Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
+            | Self::Adoptable { .. }
             | Self::VolumeAbsent { .. }
             | Self::VolumeUnmade { .. }
             | Self::VolumeAttached { .. }

@@ -88,6 +88,13 @@ pub enum Act {
         /// For whom.
         marks: Marks,
     },
+    /// Makes something in the pool that is not ours a volume of ours, with what is in it.
+    AdoptVolume {
+        /// How the host calls it.
+        name: String,
+        /// Its marks from now on; it has this size.
+        volume: VolumeSpec,
+    },
     /// Destroys a retired volume and its data.
     DestroyVolume {
         /// Which.
@@ -122,6 +129,7 @@ impl Act {
     pub const fn volume(&self) -> Option<&VolumeId> {
         match self {
             Self::MakeVolume { volume: VolumeSpec { id: volume, .. } }
+            | Self::AdoptVolume { volume: VolumeSpec { id: volume, .. }, .. }
             | Self::GrowVolume { volume, .. }
             | Self::MarkVolume { volume, .. }
             | Self::RetireVolume { volume, .. }
@@ -144,6 +152,7 @@ impl Act {
             Self::MarkVolume { volume, .. } => alloc::format!("mark-volume {volume}"),
             Self::RetireVolume { volume, .. } => alloc::format!("retire-volume {volume}"),
             Self::TakeBackVolume { volume, .. } => alloc::format!("take-back-volume {volume}"),
+            Self::AdoptVolume { volume, .. } => alloc::format!("adopt-volume {}", volume.id),
             Self::DestroyVolume { volume, .. } => alloc::format!("destroy-volume {volume}"),
             Self::StartInstance { instance } => alloc::format!("start-instance {}", instance.id),
             Self::StopInstance { instance, .. } => alloc::format!("stop-instance {instance}"),
