@@ -22,6 +22,7 @@ pub mod machine;
 pub mod names;
 pub mod observe;
 pub mod runtime;
+pub mod secrets;
 pub mod steps;
 pub mod storage;
 

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,catalog}.lock
+//! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
 
 use crate::catalog::LockName;
 use planner::model::id::{InstanceId, VolumeId, digest_of};
-use planner::model::name::{FleetName, HostName};
+use planner::model::name::{AppName, FleetName, HostName};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +64,36 @@ impl StateDir {
     #[must_use]
     pub fn catalog_lock(&self) -> PathBuf {
         self.locks().join("catalog.lock")
+    }
+
+    /// The directory of sealed secrets.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.0.join("secrets")
+    }
+
+    /// An app's sealed secrets.
+    #[must_use]
+    pub fn secrets_of(&self, app: &AppName) -> PathBuf {
+        self.secrets().join(format!("{app}{SEALED}"))
+    }
+
+    /// The app that a name in the directory of secrets is of, if it is one that we give.
+    #[must_use]
+    pub fn secrets_entry(&self, name: &OsStr) -> Option<AppName> {
+        name.to_str()?.strip_suffix(SEALED)?.parse().ok()
+    }
+
+    /// The key that seals secrets.
+    #[must_use]
+    pub fn secrets_seal(&self) -> PathBuf {
+        self.secrets().join("seal.key")
+    }
+
+    /// The file that is locked while secrets are changed.
+    #[must_use]
+    pub fn secrets_lock(&self) -> PathBuf {
+        self.locks().join("secrets.lock")
     }
 
     /// A host's directory.
@@ -166,6 +197,8 @@ impl HostDir {
         other.then(|| VolumeDir(self.volumes().join(name)))
     }
 }
+
+const SEALED: &str = ".json";
 
 const COMING: &str = ".coming-";
 const GOING: &str = ".going-";

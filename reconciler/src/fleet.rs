@@ -216,7 +216,7 @@ fn runtime(
         RuntimeDriver::Process { network } => ProcessRuntime {
             program: abilities.program.clone(),
             directory: dir.instances(),
-            hidden: vec![settings.state_dir.clone()],
+            state: settings.state_dir.clone(),
             fleet: settings.fleet.clone(),
             host: host.spec.name.clone(),
             subnet: host.spec.subnet,

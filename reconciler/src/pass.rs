@@ -5,7 +5,7 @@ mod by_hand;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
-use crate::prepare::{PrepareError, Prepared, prepare};
+use crate::prepare::{PrepareError, Prepared, Secrets, prepare, read_secrets};
 use crate::repository::RepositoryError;
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
@@ -111,7 +111,7 @@ pub fn checks(desired: &Desired) -> Checks {
 #[must_use]
 pub fn checks_of(snapshot: &Snapshot<'_>, settings: &Settings) -> Checks {
     let all = Selection::default();
-    let prepared = prepare(snapshot, settings, &all, &Claims::default());
+    let prepared = prepare(snapshot, settings, &all, &Claims::default(), &Secrets::new());
     prepared.map(|prepared| checks(&prepared.desired)).unwrap_or_default()
 }
 
@@ -168,8 +168,9 @@ impl Ask<'_> {
     /// [`PassError`]; a host that does not answer is none.
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
+        let secrets = read_secrets(self.settings)?;
         let Prepared { desired, artifacts, trees, warnings, notes } =
-            prepare(self.snapshot, self.settings, self.selection, &claims)?;
+            prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
         let observed = observe(&hosts.all(), &checks(&desired)).await;
@@ -197,9 +198,9 @@ impl Ask<'_> {
     /// # Errors
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
-        let ObservedDocument { hosts, observed, claims, policy, .. } = document;
+        let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
         let Prepared { mut desired, artifacts, trees, warnings, notes } =
-            prepare(self.snapshot, self.settings, self.selection, &claims)?;
+            prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);

@@ -10,12 +10,14 @@ use crate::repository::snapshot::{Patterns, Snapshot};
 use crate::repository::tree::KnownTrees;
 use crate::settings::problem::Problem as Clash;
 use crate::settings::{INCLUDE, Settings};
+use executor::secrets::SecretError;
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
 use planner::model::claim::Claims;
 use planner::model::desired::{Desired, Lineage};
 use planner::model::name::AppName;
+use planner::model::release::SecretVersions;
 use selection::{Selection, SelectionError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +62,9 @@ pub enum PrepareError {
     /// The repository could not be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The secrets of the fleet could not be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
     /// A glob of `[apps]` is none.
     #[error("a pattern of [apps] in tiedown.toml cannot be used")]
     Pattern(#[from] globset::Error),
@@ -119,6 +124,17 @@ pub fn read_manifest(path: String, bytes: &[u8]) -> ReadManifest {
     ReadManifest { read, text: String::from_utf8_lossy(bytes).into_owned(), path }
 }
 
+/// Versions of the secrets that are set, by app.
+pub type Secrets = BTreeMap<AppName, SecretVersions>;
+
+/// Which secrets are set in the fleet; of none of them the value.
+///
+/// # Errors
+/// [`PrepareError::Secrets`].
+pub fn read_secrets(settings: &Settings) -> Result<Secrets, PrepareError> {
+    Ok(executor::secrets::versions(&settings.secrets())?)
+}
+
 /// Prepares a plan.
 ///
 /// # Errors
@@ -128,6 +144,7 @@ pub fn prepare(
     settings: &Settings,
     selection: &Selection,
     claims: &Claims,
+    secrets: &Secrets,
 ) -> Result<Prepared, PrepareError> {
     let (manifests, patterns) = read_manifests(snapshot, settings)?;
     let named = manifests.iter().filter_map(apps::name);
@@ -137,7 +154,11 @@ pub fn prepare(
         .iter()
         .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
         .collect();
-    let (apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    let (mut apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    for (name, meant) in &mut apps {
+        let set = secrets.get(name).cloned().unwrap_or_default();
+        meant.app.groups.values_mut().for_each(|group| group.secrets.clone_from(&set));
+    }
     if mistakes.has_errors() {
         return Err(PrepareError::Mistakes(Box::new(mistakes)));
     }

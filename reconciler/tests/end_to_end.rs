@@ -11,6 +11,7 @@ mod mistakes;
 mod partial;
 mod privileges;
 mod saved;
+mod secrets;
 mod simulated;
 mod stories;
 mod tools;

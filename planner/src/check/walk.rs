@@ -116,8 +116,10 @@ impl<'a> Walk<'a> {
                 self.of_volume.entry(id).or_default().push(number);
             }
             match &placed.step.act {
-                Act::StartInstance { instance: InstanceSpec { id, .. } }
-                | Act::StopInstance { instance: id, .. }
+                Act::StartInstance { instance } => {
+                    self.of_instance.entry(&instance.id).or_default().push(number);
+                }
+                Act::StopInstance { instance: id, .. }
                 | Act::SuperviseInstance { instance: id, .. } => {
                     self.of_instance.entry(id).or_default().push(number);
                 }
@@ -243,7 +245,7 @@ impl<'a> Walk<'a> {
     /// Instances that the plan starts.
     pub(super) fn started(&self) -> impl Iterator<Item = (&Placed<'a>, &'a InstanceSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
-            Act::StartInstance { instance } => Some((placed, instance)),
+            Act::StartInstance { instance } => Some((placed, &**instance)),
             _ => None,
         })
     }

@@ -8,6 +8,7 @@ use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::model::volume::{Keeping, VolumeSpec};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,7 @@ pub enum Act {
     /// Starts an instance under supervision.
     StartInstance {
         /// All of it.
-        instance: InstanceSpec,
+        instance: Box<InstanceSpec>,
     },
     /// Stops an instance: its tree is empty, its volumes are unmounted, its record is gone.
     StopInstance {

@@ -12,6 +12,7 @@ use crate::model::time::Timestamp;
 use crate::model::volume::{VolumeSpec, VolumeState};
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Marks, Step};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -152,14 +153,14 @@ pub(super) fn start_instance(
     let free = Predicate::AddressFree { address: instance.address, instance: instance.id.clone() };
     let fits = new.map(|host| Predicate::GuestFits {
         guest: instance.guest,
-        of: Guest { memory: host.memory, cpus: host.cpus },
+        of: Guest::new(host.memory, host.cpus),
     });
     let before = core::iter::once(idle).chain(attached).chain([free]).chain(fits).collect();
     let after = vec![Predicate::InstanceRuns {
         instance: instance.id.clone(),
         release: instance.release.clone(),
     }];
-    step(host, Act::StartInstance { instance }, before, after)
+    step(host, Act::StartInstance { instance: Box::new(instance) }, before, after)
 }
 
 /// Stops an instance, whatever its state, and removes its record.

@@ -146,6 +146,7 @@ pub(crate) fn release(version: &str) -> Release {
         mounts: BTreeMap::from([(source(), "/data".to_string())]),
         guest: Guest::DEFAULT,
         secrets: BTreeMap::new(),
+        secret_files: Vec::new(),
     };
     spec.release()
 }
@@ -176,6 +177,8 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
         argv: Vec::new(),
         env: BTreeMap::new(),
         files: Vec::new(),
+        secret_files: Vec::new(),
+        secrets: BTreeMap::new(),
         binds: vec![Bind {
             volume: volume(n).id,
             source: source(),
@@ -233,7 +236,7 @@ pub(crate) fn start(spec: InstanceSpec) -> Step {
     let before = vec![Predicate::SlotIdle { slot: spec.slot.clone() }];
     let after =
         vec![Predicate::InstanceRuns { instance: spec.id.clone(), release: spec.release.clone() }];
-    step(Act::StartInstance { instance: spec }, before, after)
+    step(Act::StartInstance { instance: Box::new(spec) }, before, after)
 }
 
 pub(crate) fn stop(spec: &InstanceSpec) -> Step {

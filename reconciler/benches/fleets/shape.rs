@@ -135,6 +135,7 @@ impl Made {
             hosts,
             claims: Claims { complete: true, ..Claims::default() },
             policy: settings.policy,
+            secrets: BTreeMap::new(),
         };
         let ask = Ask {
             snapshot: &snapshot,

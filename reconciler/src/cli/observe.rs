@@ -5,6 +5,7 @@ use super::global::Global;
 use super::output::Output;
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::pass::checks_of;
+use crate::prepare::read_secrets;
 use crate::repository::tree::KnownTrees;
 use anyhow::Context;
 use planner::document::ObservedDocument;
@@ -39,6 +40,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         observed,
         claims: records.catalog.claims()?,
         policy: settings.policy,
+        secrets: read_secrets(&settings)?,
     };
     match &args.out {
         Some(path) => std::fs::write(path, document.to_json())

@@ -271,6 +271,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         argv: vec!["./run".into()],
         env: BTreeMap::new(),
         files: Vec::new(),
+        secret_files: Vec::new(),
         secrets: BTreeMap::new(),
         primary_region: Some("ewr".parse().unwrap()),
         guest: Guest::DEFAULT,
