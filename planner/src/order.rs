@@ -110,6 +110,8 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                     cleared.entry(slot.clone()).or_default().insert(rollout.id.clone());
                 }
                 Act::MakeVolume { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
@@ -134,6 +136,8 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                     }
                 }
                 Act::MakePool { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }

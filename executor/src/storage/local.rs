@@ -6,6 +6,7 @@
 //! damage, and is answered with an error, never with "absent".
 
 mod adopt;
+mod copying;
 mod directory;
 pub(super) mod hold;
 pub(super) mod image;
@@ -112,6 +113,19 @@ impl Storage for LocalStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn copy(
+        &self,
+        of: &VolumeId,
+        volume: &VolumeSpec,
+        now: Timestamp,
+    ) -> Result<Ensured, StorageError> {
+        self.ensure_copied(of, volume, now).await
+    }
+
+    async fn remove_clone(&self, volume: &VolumeId) -> Result<Ensured, StorageError> {
+        self.ensure_clone_removed(volume).await
     }
 
     async fn grow(&self, volume: &VolumeId, to: Size) -> Result<Ensured, StorageError> {

@@ -49,7 +49,9 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
     let mut caps = BTreeMap::new();
     for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
         let (volume, size) = match &placed.step.act {
-            Act::MakeVolume { volume } => (&volume.id, volume.size),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
+                (&volume.id, volume.size)
+            }
             Act::GrowVolume { volume, to } => (volume, *to),
             Act::MakePool { .. }
             | Act::MarkVolume { .. }
@@ -58,6 +60,7 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
             // It is in the pool already; what it grows by is counted with its growth.
             | Act::AdoptVolume { .. }
             | Act::DestroyVolume { .. }
+            | Act::RemoveClone { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }
             | Act::SuperviseInstance { .. } => continue,

@@ -14,7 +14,7 @@ use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{PoolView, VolumeView};
 use crate::model::size::Size;
-use crate::model::volume::{VolumeSpec, VolumeState};
+use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::change::Change;
 use crate::plan::step::{Marks, Step};
 use crate::plan::{ClaimAct, Gate, Lane};
@@ -172,6 +172,9 @@ fn volume_steps(
                 incarnation: volume.incarnation,
                 size: *size,
                 keeping: mount.keeping,
+                kind: VolumeKind::Own,
+                origin: None,
+                name: None,
             };
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
@@ -203,6 +206,9 @@ fn volume_steps(
                 incarnation: volume.incarnation,
                 size: *size,
                 keeping: mount.keeping,
+                kind: VolumeKind::Own,
+                origin: None,
+                name: None,
             };
             changes.push(wording::adopted(host, name, &spec, "its adoption was begun before"));
             let pool = pool_of(&crew.inputs.desired.fleet, kept.host);
@@ -319,6 +325,9 @@ fn claim_volume(
         incarnation,
         size,
         keeping: mount.keeping,
+        kind: VolumeKind::Own,
+        origin: None,
+        name: None,
     };
     let (id, has) = match volume.origin {
         Origin::Empty => {

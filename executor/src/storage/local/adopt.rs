@@ -42,6 +42,9 @@ impl LocalStorage {
                 return Some(format!("it is {}", record.state.as_str()));
             }
         }
+        if !record.spec.kind.is_own() {
+            return Some(format!("it is a {}", record.spec.kind.as_str()));
+        }
         if !(record.formatted && record.ever_attached) {
             return Some("it was never made in full".to_owned());
         }
