@@ -23,6 +23,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod run;
 mod schema;
 mod secrets;
 mod simulate;
@@ -74,6 +75,7 @@ enum Command {
     Hold(hold::Args),
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
+    Run(run::Args),
     Down(down::Args),
     Resume(resume::Args),
     Schema(schema::Args),
@@ -93,8 +95,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let lines = matches!(cli.command, Command::Apply(_));
-    let output = Output { format: cli.global.format.format(), lines };
+    let passes_on = matches!(cli.command, Command::Run(_));
+    let lines = passes_on || matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines, passes_on };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -142,6 +145,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Secrets(args) => ended(secrets::run(args, global, output)),
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Run(args) => run::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,

@@ -4,12 +4,14 @@
 mod fleet;
 
 mod crashes;
+mod deploys;
 mod endings;
 mod failures;
 mod hands;
 mod mistakes;
 mod partial;
 mod privileges;
+mod quickstart;
 mod saved;
 mod secrets;
 mod simulated;

@@ -68,7 +68,7 @@ pub(crate) fn adopt<'a>(
         let why = format!("release {} failed in its group", runs.release);
         return Err((Kind::Waiting, why, "`tiedown apply --retry` tries it again".into()));
     }
-    let scope = Scope { inputs, ground, app, group, memory: &memory };
+    let scope = Scope { inputs, ground, app, group, memory: &memory, released: &None };
     let mut volumes = Vec::new();
     for other in group.mounts.values() {
         volumes.push(match other.source == mount.source {
@@ -88,6 +88,7 @@ pub(crate) fn adopt<'a>(
         kept: Vec::new(),
         wanted: vec![wanted],
         strays: Vec::new(),
+        released: None,
         unknown: 0,
     })
 }

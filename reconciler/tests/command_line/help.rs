@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 36] = [
     "",
     "init",
     "doctor",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 35] = [
     "hold",
     "unhold",
     "restart",
+    "run",
     "down",
     "resume",
     "schema",
