@@ -308,7 +308,7 @@ fn adopted<'a>(
 pub(super) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Foreign>, No> {
     let blocked = |why: String, hint: &str| Err((Kind::Blocked, why, hint.into()));
     let all = ground.trusted.iter().flat_map(|(host, trusted)| {
-        trusted.reading.foreign.iter().map(|view| At { host: *host, view })
+        trusted.reading.foreign.iter().map(|view| At { host, view })
     });
     let found: Vec<At<'a, Foreign>> = all.filter(|at| at.view.name == name).collect();
     match found[..] {
