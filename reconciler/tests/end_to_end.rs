@@ -15,5 +15,6 @@ mod quickstart;
 mod saved;
 mod secrets;
 mod simulated;
+mod snapshots;
 mod stories;
 mod tools;

@@ -307,9 +307,10 @@ fn adopted<'a>(
 /// Something that is not ours, by the name that its host has for it.
 pub(super) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Foreign>, No> {
     let blocked = |why: String, hint: &str| Err((Kind::Blocked, why, hint.into()));
-    let all = ground.trusted.iter().flat_map(|(host, trusted)| {
-        trusted.reading.foreign.iter().map(|view| At { host, view })
-    });
+    let all = ground
+        .trusted
+        .iter()
+        .flat_map(|(host, trusted)| trusted.reading.foreign.iter().map(|view| At { host, view }));
     let found: Vec<At<'a, Foreign>> = all.filter(|at| at.view.name == name).collect();
     match found[..] {
         [] => {

@@ -258,7 +258,6 @@ pub struct Foreign {
 }
 
 /// Of a host that did not say.
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
 fn unknown() -> Option<String> {
     Some("its host does not say what is in it".into())
 }

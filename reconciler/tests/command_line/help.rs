@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 38] = [
     "",
     "init",
     "doctor",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 36] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",
