@@ -2,7 +2,7 @@
 //! path leaves its directory.
 //!
 //! ```text
-//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,catalog}.lock
+//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
 
@@ -55,6 +55,7 @@ impl StateDir {
             LockName::App(app) => format!("app-{app}.lock"),
             LockName::Host(host) => format!("host-{host}.lock"),
             LockName::Fleet => "fleet.lock".to_owned(),
+            LockName::Passes => "passes.lock".to_owned(),
         };
         self.locks().join(name)
     }
@@ -232,6 +233,14 @@ impl VolumeDir {
     pub fn growing(&self) -> PathBuf {
         self.0.join("growing")
     }
+}
+
+/// The copy of a remote repository that is followed: beside the states of fleets, whose names do
+/// not begin with a dot.
+#[must_use]
+pub fn mirror(base: &Path, url: &str) -> PathBuf {
+    let digest = digest_of(&[b"mirror", url.as_bytes()]);
+    base.join(".mirrors").join(format!("{}.git", &digest[..16]))
 }
 
 /// The directory in a volume's file system that is bound into instances. It does not exist in the

@@ -9,16 +9,14 @@ use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
-use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::plan::change::Change;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
 use crate::plan::{Lane, Plan, Rollout, RolloutId, Wave};
 use crate::simulate::{carry_out, in_order};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use book::Book;
 
@@ -240,8 +238,7 @@ impl<'a> Judging<'a> {
             !stale.contains(&record.app) && now.apps.get(&record.app) == seen.apps.get(&record.app)
         });
         plan.completes_catalog &= !ended.values().any(|end| *end == End::Stale);
-        let touched = touched(&rollouts);
-        plan.changes.retain(|change| is_left(change, &touched));
+        plan.changes = plan.changes_of(&rollouts);
         plan.rollouts = rollouts;
         left
     }
@@ -253,22 +250,4 @@ fn is_undone(step: &Step, later: &[Step]) -> bool {
     later.iter().any(
         |step| matches!(&step.act, Act::StartInstance { instance: spec } if spec.id == *instance),
     )
-}
-
-/// Slots and names of all that is left to do.
-fn touched(rollouts: &[Rollout]) -> (BTreeSet<SlotId>, BTreeSet<String>) {
-    let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
-    let (mut slots, mut objects) = (BTreeSet::new(), BTreeSet::new());
-    for lane in lanes {
-        slots.extend(lane.object.slot().cloned());
-        objects.insert(lane.object.to_string());
-    }
-    (slots, objects)
-}
-
-fn is_left(change: &Change, (slots, objects): &(BTreeSet<SlotId>, BTreeSet<String>)) -> bool {
-    match change.object.slot() {
-        Some(slot) => slots.contains(slot),
-        None => objects.contains(&change.object.to_string()),
-    }
 }

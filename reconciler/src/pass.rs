@@ -2,6 +2,8 @@
 //! No loop and no waiting: whoever wants another pass asks for one.
 
 mod by_hand;
+pub mod by_itself;
+pub mod rules;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
@@ -168,7 +170,7 @@ impl Ask<'_> {
     /// [`PassError`]; a host that does not answer is none.
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
-        let Prepared { desired, artifacts, trees, warnings, notes } =
+        let Prepared { desired, artifacts, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims)?;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
@@ -176,7 +178,9 @@ impl Ask<'_> {
         let policy = &self.settings.policy;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let told = Told { warnings, notes };
         Ok(Looked {
             desired,
@@ -198,12 +202,14 @@ impl Ask<'_> {
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
         let ObservedDocument { hosts, observed, claims, policy, .. } = document;
-        let Prepared { mut desired, artifacts, trees, warnings, notes } =
+        let Prepared { mut desired, artifacts, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims)?;
         desired.hosts = hosts;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
         Ok(Looked {
             desired,

@@ -7,6 +7,7 @@ mod crashes;
 mod endings;
 mod failures;
 mod hands;
+mod hooks;
 mod mistakes;
 mod partial;
 mod privileges;

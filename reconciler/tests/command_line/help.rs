@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 38] = [
     "",
     "init",
     "doctor",
@@ -31,6 +31,13 @@ const COMMANDS: [&str; 31] = [
     "hold",
     "unhold",
     "restart",
+    "serve",
+    "hook",
+    "hook pre-receive",
+    "hook post-receive",
+    "approve",
+    "pause",
+    "unpause",
     "down",
     "resume",
     "schema",

@@ -117,7 +117,14 @@ impl Fleet {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = self.git_output(args);
+        assert!(output.status.success(), "git {args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What git says, whether it succeeds or not.
+    pub(crate) fn git_output(&self, args: &[&str]) -> Output {
+        Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(["-c", "commit.gpgsign=false"])
             .args(args)
@@ -125,9 +132,7 @@ impl Fleet {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .output()
-            .unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+            .unwrap()
     }
 
     /// The command, not yet run.
@@ -161,6 +166,12 @@ impl Fleet {
     /// Runs tiedown to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs tiedown with a repository that is named among the arguments.
+    pub(crate) fn run_at(&self, dir: &Path, args: &[&str]) -> Said {
+        let mut command = self.command_in(Path::new("."), args);
+        Said::of(&command.current_dir(dir).output().unwrap())
     }
 
     /// Runs tiedown in another clone to its end.

@@ -181,6 +181,7 @@ impl Default for PolicyConfig {
 impl Config {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
+            auto: planner::model::policy::Auto::Safe,
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,
             drift: self.policy.drift,
