@@ -182,17 +182,10 @@ fn without(plan: &Plan, stops: &BTreeMap<&RolloutId, Stop>, leave: &Leave) -> Pl
     let records = plan.records.iter();
     let records = records.filter(|r| !apps.contains(&r.app) && !is_paused(&r.app));
     let remembered = plan.remembered.iter().filter(|(slot, _)| !slots.contains(slot));
-    // Changes without a rollout are corrections of the catalog, and go with those.
-    let theirs: BTreeSet<Object> = plan
-        .changes_of(&plan.rollouts.iter().filter(waits).cloned().collect::<Vec<_>>())
-        .into_iter()
-        .map(|change| change.object)
-        .collect();
-    let changes = plan.changes.iter().filter(|change| !theirs.contains(&change.object));
     Plan {
         fleet: plan.fleet.clone(),
         commit: plan.commit.clone(),
-        changes: changes.cloned().collect(),
+        changes: plan.changes_of_or_none(&rollouts),
         remembered: remembered.map(|(slot, claim)| (slot.clone(), claim.clone())).collect(),
         corrections: plan.corrections.iter().filter(stays).cloned().collect(),
         first_records: first.cloned().collect(),

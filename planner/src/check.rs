@@ -3,11 +3,14 @@
 //! passed here can be applied.
 
 mod claims;
+mod held;
 mod loss;
 mod rollouts;
 mod room;
 mod slots;
 mod steps;
+mod told;
+mod unknown;
 mod walk;
 
 use crate::model::claim::Claims;
@@ -64,8 +67,12 @@ pub enum Rule {
     Predicates,
     /// No pool promises more than it may, at any moment.
     Room,
+    /// No host gets more memory or cpus to reserve than it has.
+    Guests,
     /// A slot has one main instance at most, and no volume has two.
     OneToOne,
+    /// What may be on a host that could not be read is not brought up elsewhere.
+    Unknown,
     /// What an instance is started on exists by then, on its host, for its slot.
     Binds,
     /// A volume is retired or taken only when no instance holds it.
@@ -78,6 +85,8 @@ pub enum Rule {
     Replace,
     /// Volumes never shrink.
     Shrink,
+    /// A slot that a person holds is left alone.
+    Held,
     /// Claims are written before the first act and removed after the last.
     Claims,
     /// Ids are derived from what they name.
@@ -94,6 +103,8 @@ pub enum Rule {
     Budget,
     /// What is started for the time of a rollout is removed, however it ends.
     Temporary,
+    /// What is shown is what is done.
+    Told,
 }
 
 /// A promise that a plan would break.
@@ -132,16 +143,19 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 22] = [
+const RULES: [Judge; 26] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
     steps::predicates,
     room::room,
+    room::guests,
     slots::one_to_one,
     slots::binds,
     slots::holders,
     slots::idle,
+    unknown::unknown,
+    held::held,
     loss::destroy,
     loss::max_loss,
     loss::replace,
@@ -155,6 +169,7 @@ const RULES: [Judge; 22] = [
     rollouts::gates,
     rollouts::budget,
     rollouts::temporary,
+    told::told,
 ];
 
 impl<'a> World<'a> {

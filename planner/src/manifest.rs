@@ -53,6 +53,8 @@ use section::{
     services, statics, tiedown, top, vm,
 };
 use serde::Serialize;
+use syntax::{Mended, Mistake};
+use toml_edit::Document;
 use written::{empty, given};
 
 /// What came of reading a file.
@@ -226,18 +228,54 @@ pub fn read(path: &str, bytes: &[u8]) -> Read {
     let mut problems = Problems::default();
     let mut app = None;
     let text = syntax::decode(&mut problems, bytes);
-    let manifest = text.and_then(|text| {
-        let document = syntax::parse(&mut problems, text)?;
-        syntax::lint(&mut problems, text, &document);
-        app = document.get("app").and_then(|item| item.as_str()).map(ToString::to_string);
-        let root = Fields::of(&mut problems, Node::of_table(document.as_table()), "", &keys::ROOT)?;
-        let (written, tiedown) = sections(&mut problems, &root);
-        // What flyctl cannot make a configuration of has no meaning to judge.
-        problems.readable().then(|| meaning(&mut problems, written, tiedown))
+    let manifest = text.and_then(|text| match syntax::parse(&mut problems, text) {
+        Ok(document) => {
+            app = name_in(&document);
+            of_document(&mut problems, text, &document)
+        }
+        Err(mistake) => {
+            app = behind(&mut problems, text, mistake);
+            None
+        }
     });
     // Bytes that are no text still have a place for their problem: before the first bad one.
     let shown = text.unwrap_or_else(|| readable_part(bytes));
     Read { manifest, problems: problems.finish(path, shown), app }
+}
+
+fn name_in(document: &Document<&str>) -> Option<String> {
+    document.get("app").and_then(|item| item.as_str()).map(ToString::to_string)
+}
+
+fn of_document(problems: &mut Problems, text: &str, document: &Document<&str>) -> Option<Manifest> {
+    syntax::lint(problems, text, document);
+    let root = Fields::of(problems, Node::of_table(document.as_table()), "", &keys::ROOT)?;
+    let (written, tiedown) = sections(problems, &root);
+    if problems.readable() {
+        return Some(meaning(problems, written, tiedown));
+    }
+    // What flyctl cannot make a configuration of has no meaning; what could be read of it is
+    // judged all the same, so that everything is told at once.
+    check(problems, &written, &tiedown, &GroupNames::of(written.processes.as_ref()));
+    problems.forget_lacks();
+    None
+}
+
+/// Tells what is wrong behind a mistake in the TOML, and gives the app's name if it can be read.
+fn behind(problems: &mut Problems, text: &str, mut mistake: Mistake) -> Option<String> {
+    let mut mended = Mended::of(text);
+    while mended.take_out(mistake) {
+        match syntax::parse(problems, mended.text()) {
+            Ok(document) => {
+                let told = problems.len();
+                of_document(problems, mended.text(), &document);
+                problems.forget_after(told, |offset| mended.is_out(offset));
+                return name_in(&document);
+            }
+            Err(next) => mistake = next,
+        }
+    }
+    None
 }
 
 fn readable_part(bytes: &[u8]) -> &str {

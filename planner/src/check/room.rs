@@ -1,11 +1,16 @@
 //! No pool promises more than it may, at any moment: what a plan frees is not counted, for it is
-//! freed some time and not surely before the rest is made.
+//! freed some time and not surely before the rest is made. No host reserves more memory and cpus
+//! than it has; there, what surely was stopped before is counted.
 
-use super::walk::Walk;
+use super::walk::{Placed, Walk};
 use super::{Rule, Violation, World};
+use crate::model::guest::Guest;
+use crate::model::id::InstanceId;
+use crate::model::instance::{InstanceSpec, Role};
 use crate::model::name::HostName;
-use crate::model::observed::{PoolView, Reading};
+use crate::model::observed::{InstanceView, PoolView, Reading};
 use crate::model::size::Size;
+use crate::model::slot::SlotId;
 use crate::plan::step::Act;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -22,7 +27,7 @@ pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
                 (size, Size::ZERO, Size::ZERO)
             }
         };
-        let promised = reading.promised();
+        let promised = promised(reading, extent, header);
         let more = more(walk, host, reading, extent, header);
         let limit = size.times_thousandths(overcommit);
         if more > Size::ZERO && promised.plus(more) > limit {
@@ -30,6 +35,13 @@ pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
             found.push(Violation::new(Rule::Room, host, why));
         }
     }
+}
+
+/// What the pool promises already: all that is in it, whatever its state and whosever it is.
+fn promised(reading: &Reading, extent: Size, header: Size) -> Size {
+    let ours = reading.volumes.values().map(|view| view.spec.size);
+    let ours: Size = ours.map(|size| size.rounded_up_to(extent).plus(header)).sum();
+    reading.foreign.iter().fold(ours, |sum, foreign| sum.plus(foreign.size))
 }
 
 /// What the plan adds to what the host promises.
@@ -57,4 +69,93 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
         cost(cap).minus(had)
     });
     added.sum()
+}
+
+/// Judges every host on which instances are started.
+pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
+    let mut starts: BTreeMap<&HostName, Vec<Start<'_>>> = BTreeMap::new();
+    for (placed, spec) in walk.started() {
+        starts.entry(&placed.step.host).or_default().push((placed, spec));
+    }
+    for (host, starts) in starts {
+        let (Some(spec), Some(reading)) = (world.hosts.get(host), world.reading(host)) else {
+            continue;
+        };
+        let limit = Guest { memory: spec.memory, cpus: spec.cpus };
+        let views = || reading.instances.values();
+        // The worst that can be, whatever comes first: nearly always it fits.
+        if fits(reserved(views(), &starts), limit) {
+            continue;
+        }
+        // What is reserved already, also for slots whose instance is gone for now.
+        let claimed: Vec<Start<'_>> = starts
+            .iter()
+            .filter(|(_, spec)| {
+                let claim = world.claims.slots.get(&spec.slot);
+                claim.is_some_and(|claim| claim.host == *host)
+                    && spec.role == Role::Main
+                    && !views().any(|view| view.slot == spec.slot && view.role == Role::Main)
+            })
+            .copied()
+            .collect();
+        let had = reserved(views(), &claimed);
+        for start in &starts {
+            let (placed, spec) = start;
+            let there = views().filter(|view| !stopped(walk, &view.id, None, placed));
+            let beside: Vec<Start<'_>> = starts
+                .iter()
+                .filter(|(other, of)| {
+                    !walk.before(placed, other) && !stopped(walk, &of.id, Some(other), placed)
+                })
+                .copied()
+                .collect();
+            let needs = reserved(there, &beside);
+            let more = needs.memory > had.memory || needs.cpus > had.cpus;
+            if more && !fits(needs, limit) {
+                let why = format!(
+                    "{} and {} cpus would be reserved for {} and what is beside it; {host} has {} and {}",
+                    needs.memory, needs.cpus, spec.slot, limit.memory, limit.cpus
+                );
+                found.push(Violation::new(Rule::Guests, &placed.step.id.0, why));
+            }
+        }
+    }
+}
+
+type Start<'a> = (&'a Placed<'a>, &'a InstanceSpec);
+
+fn fits(guest: Guest, limit: Guest) -> bool {
+    guest.memory <= limit.memory && guest.cpus <= limit.cpus
+}
+
+/// What instances reserve that are there or are started. A slot has one main instance at a time,
+/// so of those of a slot the biggest counts.
+fn reserved<'v>(views: impl Iterator<Item = &'v InstanceView>, starts: &[Start<'_>]) -> Guest {
+    let mut biggest: BTreeMap<(&SlotId, Role), Guest> = BTreeMap::new();
+    let views = views.map(|v| (&v.slot, v.role, Guest { memory: v.memory, cpus: v.cpus }));
+    let starts = starts.iter().map(|(_, spec)| (&spec.slot, spec.role, spec.guest));
+    for (slot, role, guest) in views.chain(starts) {
+        let known = biggest.entry((slot, role)).or_insert(guest);
+        known.memory = known.memory.max(guest.memory);
+        known.cpus = known.cpus.max(guest.cpus);
+    }
+    let none = Guest { memory: Size::ZERO, cpus: 0 };
+    biggest.values().fold(none, |sum, guest| Guest {
+        memory: sum.memory.plus(guest.memory),
+        cpus: sum.cpus.saturating_add(guest.cpus),
+    })
+}
+
+/// Whether an instance, that was there or that a step starts, was surely stopped before a step.
+fn stopped(
+    walk: &Walk<'_>,
+    instance: &InstanceId,
+    start: Option<&Placed<'_>>,
+    before: &Placed<'_>,
+) -> bool {
+    walk.on_instance(instance).any(|stop| {
+        matches!(stop.step.act, Act::StopInstance { .. })
+            && walk.before(stop, before)
+            && start.is_none_or(|start| walk.before(start, stop))
+    })
 }

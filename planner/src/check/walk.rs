@@ -112,21 +112,22 @@ impl<'a> Walk<'a> {
 
     fn index(&mut self) {
         for (number, placed) in self.steps.iter().enumerate() {
+            if let Some(id) = placed.step.act.volume() {
+                self.of_volume.entry(id).or_default().push(number);
+            }
             match &placed.step.act {
-                Act::MakeVolume { volume: VolumeSpec { id, .. } }
-                | Act::GrowVolume { volume: id, .. }
-                | Act::MarkVolume { volume: id, .. }
-                | Act::RetireVolume { volume: id, .. }
-                | Act::TakeBackVolume { volume: id, .. }
-                | Act::DestroyVolume { volume: id, .. } => {
-                    self.of_volume.entry(id).or_default().push(number);
-                }
                 Act::StartInstance { instance: InstanceSpec { id, .. } }
                 | Act::StopInstance { instance: id, .. }
                 | Act::SuperviseInstance { instance: id, .. } => {
                     self.of_instance.entry(id).or_default().push(number);
                 }
-                Act::MakePool { .. } => {}
+                Act::MakePool { .. }
+                | Act::MakeVolume { .. }
+                | Act::GrowVolume { .. }
+                | Act::MarkVolume { .. }
+                | Act::RetireVolume { .. }
+                | Act::TakeBackVolume { .. }
+                | Act::DestroyVolume { .. } => {}
             }
         }
         for (number, placed) in self.lanes.iter().enumerate() {
@@ -236,6 +237,11 @@ impl<'a> Walk<'a> {
             Act::StartInstance { instance } => Some((placed, instance)),
             _ => None,
         })
+    }
+
+    /// The lane of a step; none of those that are done when a rollout fails.
+    pub(super) fn lane(&self, placed: &Placed<'_>) -> Option<&'a Lane> {
+        self.rollout(placed).waves.get(placed.wave)?.lanes.get(placed.lane)
     }
 
     pub(super) fn rollout(&self, placed: &Placed<'_>) -> &'a Rollout {

@@ -1,6 +1,10 @@
 //! Reads the keys of one table by type, as flyctl's JSON decoding does, and notes every key that
 //! is not known and every value of another type.
 
+mod wrong;
+
+pub(crate) use wrong::wrong_type;
+
 use super::code::{Code, Flyctl};
 use super::duration::Duration;
 use super::go;
@@ -427,10 +431,16 @@ fn elsewhere(key: &str, not: &Section) -> Option<String> {
     if !not.path.is_empty() && holds(&keys::ROOT) {
         return Some(format!("`{key}` belongs at the top, before the first section"));
     }
-    let mut sections = keys::SECTIONS.iter().filter(|section| {
-        section.path != not.path && !section.path.contains('*') && !section.path.is_empty()
-    });
-    let holder = sections.find(|section| holds(section)).filter(|_| key != "processes")?;
+    let holders = || {
+        keys::SECTIONS.iter().filter(|section| {
+            let other = section.path != not.path && !section.path.is_empty();
+            other && !section.path.contains('*') && holds(section)
+        })
+    };
+    // One below this table is likelier meant than one elsewhere.
+    let below = |path: &str| path.strip_prefix(not.path).is_some_and(|rest| rest.starts_with('.'));
+    let near = holders().find(|section| below(section.path));
+    let holder = near.or_else(|| holders().next()).filter(|_| key != "processes")?;
     Some(format!("`{key}` is a key of `{}`", holder.path))
 }
 
@@ -457,34 +467,4 @@ pub(crate) fn show(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Notes that a value is of another type than its key asks for.
-pub(crate) fn wrong_type<'p>(
-    problems: &'p mut Problems,
-    reader: Reader,
-    node: Node<'_>,
-    path: &str,
-    want: &str,
-) -> &'p mut Draft {
-    let message = format!("`{path}` must be {want}, not {}", node.kind());
-    let draft = problems.add(Code::WrongType, node.span, message).label(node.kind());
-    if reader == Reader::Tiedown {
-        draft.flyctl(Flyctl::Silent);
-    }
-    match (node.shape, want) {
-        (Shape::Integer(number), "a string") => {
-            draft.hint(format!("put it in quotes: \"{number}\""))
-        }
-        (Shape::Text(text), "an integer" | "a whole number" | "a number" | "true or false")
-            if text.parse::<f64>().is_ok() || matches!(text, "true" | "false") =>
-        {
-            draft.hint(format!("write it without quotes: {text}"))
-        }
-        (Shape::Text(text), "an array of strings") => {
-            draft.hint(format!("put it in brackets: [\"{}\"]", show(text)))
-        }
-        _ => draft,
-    };
-    draft
 }

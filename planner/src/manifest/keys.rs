@@ -81,10 +81,16 @@ impl Section {
 }
 
 /// Keys that people write for others that mean the same: section, what is written, what is meant.
-const MEANT: [(&str, &str, &str); 14] = [
+const MEANT: [(&str, &str, &str); 26] = [
     ("", "region", "primary_region"),
     ("", "name", "app"),
     ("", "volumes", "mounts"),
+    ("", "volume", "mounts"),
+    ("", "machine", "vm"),
+    ("", "machines", "vm"),
+    ("", "http", "http_service"),
+    ("", "environment", "env"),
+    ("", "health_checks", "checks"),
     ("mounts", "size", "initial_size"),
     ("mounts", "size_gb", "initial_size"),
     ("mounts", "name", "source"),
@@ -94,6 +100,12 @@ const MEANT: [(&str, &str, &str); 14] = [
     ("mounts", "retention", "snapshot_retention"),
     ("vm", "cpu", "cpus"),
     ("vm", "ram", "memory"),
+    ("vm", "mem", "memory"),
+    ("vm", "cpu_type", "cpu_kind"),
+    ("vm", "group", "processes"),
+    ("files", "secret", "secret_name"),
+    ("files", "path", "guest_path"),
+    ("restart", "max_retries", "retries"),
     ("build", "target", "build-target"),
     ("http_service", "port", "internal_port"),
 ];

@@ -132,6 +132,8 @@ pub(crate) struct Draft {
     message: String,
     label: String,
     hint: Option<String>,
+    /// Whether it says that something is not there, which could not be read perhaps.
+    lacking: bool,
 }
 
 impl Draft {
@@ -161,6 +163,7 @@ impl Problems {
             message: message.into(),
             label: String::new(),
             hint: None,
+            lacking: false,
         };
         if self.drafts.len() >= MOST {
             self.set_aside();
@@ -169,6 +172,37 @@ impl Problems {
         self.drafts.push(draft);
         let last = self.drafts.len() - 1;
         &mut self.drafts[last]
+    }
+
+    /// Notes that something is not there, or not among what there is.
+    pub(crate) fn lacks(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut Draft {
+        let draft = self.add(code, span, message);
+        draft.lacking = true;
+        draft
+    }
+
+    /// Forgets what is not there: of a manifest that is read in part it may only not be seen.
+    pub(crate) fn forget_lacks(&mut self) {
+        self.drafts.retain(|draft| !draft.lacking);
+    }
+
+    /// How many were noted so far.
+    pub(crate) fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Forgets those that were noted after the first so many and begin at such an offset.
+    pub(crate) fn forget_after(&mut self, first: usize, at: impl Fn(usize) -> bool) {
+        let mut index = 0;
+        self.drafts.retain(|draft| {
+            index += 1;
+            index <= first || !at(draft.span.start)
+        });
     }
 
     /// Counts the newest problem beyond the most, now that nothing is added to it any more.

@@ -1,18 +1,24 @@
 //! From bytes to TOML: what is no text, no TOML, or TOML that flyctl does not read.
 
+mod hint;
+mod mended;
+
+pub(crate) use mended::Mended;
+
 use super::code::{Code, Flyctl};
 use super::fields::show;
 use super::node::{Entry, Node, Shape, entries};
 use super::place::{Lines, Span, floor};
 use super::problem::Problems;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use toml_edit::{Document, RawString, TableLike};
 
 /// The most bytes that a manifest may have.
 pub const LARGEST: usize = 1 << 20;
 
-/// The text of a manifest, or problems.
+/// The text of a manifest, or problems. One that begins with a byte order mark is read on, so that
+/// all else is told too.
 pub(crate) fn decode<'a>(problems: &mut Problems, bytes: &'a [u8]) -> Option<&'a str> {
     let place = |start: usize, end: usize| Span { start, end };
     if bytes.len() > LARGEST {
@@ -36,42 +42,61 @@ pub(crate) fn decode<'a>(problems: &mut Problems, bytes: &'a [u8]) -> Option<&'a
             .add(Code::ByteOrderMark, place(0, 3), "the manifest begins with a byte order mark")
             .label("flyctl stops here")
             .hint("save the file as UTF-8 without a byte order mark");
-        return None;
-    }
-    if let Some(at) = text.find('\0') {
-        problems.add(Code::NulByte, place(at, at + 1), "there is a NUL byte in the manifest");
-        return None;
     }
     Some(text)
 }
 
+/// How much of a text a mistake in the TOML puts in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mistake {
+    /// The line of this offset.
+    InLine(usize),
+    /// All of it.
+    Whole,
+}
+
 /// The TOML of a text, or a problem.
-pub(crate) fn parse<'a>(problems: &mut Problems, text: &'a str) -> Option<Document<&'a str>> {
-    match Document::parse(text) {
-        Ok(document) => Some(document),
-        Err(error) => {
-            let span = error.span().map_or_else(Span::default, |range| tidy(text, range.into()));
-            if error.message().contains("recurs") {
-                problems
-                    .add(Code::TooDeep, span, "values are nested more than 80 levels deep")
-                    .hint("no key of fly.toml goes deeper than 6");
-                return None;
-            }
-            let line = Lines::new(text);
-            let (number, _) = line.position(span.start);
-            let message = match text.get(span.start..span.end) {
-                Some(key) if error.message().contains("duplicate key") => {
-                    format!("`{}` is given twice", show(key))
-                }
-                _ => format!("this is not TOML: {}", sentence(error.message())),
-            };
-            let draft = problems.add(Code::Syntax, span, message);
-            if let Some(hint) = hint(line.text(number), error.message()) {
-                draft.hint(hint);
-            }
-            None
-        }
+pub(crate) fn parse<'a>(
+    problems: &mut Problems,
+    text: &'a str,
+) -> Result<Document<&'a str>, Mistake> {
+    if let Some(at) = text.find('\0') {
+        let span = Span { start: at, end: at + 1 };
+        problems.add(Code::NulByte, span, "there is a NUL byte in the manifest");
+        return Err(Mistake::InLine(at));
     }
+    Document::parse(text).map_err(|error| {
+        let span = error.span().map_or_else(Span::default, |range| tidy(text, range.into()));
+        let said = error.message();
+        if said.contains("recurs") {
+            problems
+                .add(Code::TooDeep, span, "values are nested more than 80 levels deep")
+                .hint("no key of fly.toml goes deeper than 6");
+            return Mistake::Whole;
+        }
+        let lines = Lines::new(text);
+        let line = lines.text(lines.position(span.start).0);
+        let marked = text.get(span.start..span.end).unwrap_or_default();
+        let message = if said.contains("duplicate key") && !marked.is_empty() {
+            format!("`{}` is given twice", show(marked))
+        } else if said.contains("cannot extend") && !marked.is_empty() {
+            format!("`{}` is a value, and no section can be in it", show(marked))
+        } else if let Some(letter) = text[span.start..].chars().next()
+            && said.contains("missing escaped value")
+        {
+            format!("\\{letter} is not an escape of TOML")
+        } else {
+            format!("this is not TOML: {}", sentence(said))
+        };
+        let draft = problems.add(Code::Syntax, span, message);
+        if let Some(hint) = hint::of(line, said) {
+            draft.hint(hint);
+        }
+        // What is not closed may go on over any number of lines.
+        let open =
+            said.contains("array") && !said.contains("array table") || said.contains("inline");
+        if open || hint::is_conflict(line) { Mistake::Whole } else { Mistake::InLine(span.start) }
+    })
 }
 
 /// A place that begins in the text: what is missing at the end is shown at the last character.
@@ -81,45 +106,9 @@ fn tidy(text: &str, span: Span) -> Span {
     Span { start, end: span.end.clamp(start, text.len().max(start)) }
 }
 
-/// The parser's words without what repeats.
+/// The parser's words in one line, without those that say nothing.
 fn sentence(message: &str) -> String {
-    message.replace('\n', "; ")
-}
-
-fn hint(line: &str, message: &str) -> Option<String> {
-    let line = line.trim();
-    let value = line.split_once('=').map(|(_, value)| value.trim());
-    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)) {
-        return Some("a merge left its marks: resolve the conflict and take them out".to_string());
-    }
-    if line.contains(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']) {
-        return Some("write straight quotes: \" or '".to_string());
-    }
-    if message.contains("duplicate key") && line.starts_with('[') {
-        let hint = "a section cannot have the name of a value or section given before, such as \
-            mounts = []: keep one of the two";
-        return Some(hint.to_string());
-    }
-    if message.contains("invalid basic string") || message.contains("invalid literal string") {
-        return Some("close the string on the line that it begins on".to_string());
-    }
-    if message.contains("duplicate key") {
-        return Some("it was given before: keep one of the two".to_string());
-    }
-    if let Some(value) = value
-        && value.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !value.contains(['"', '\'', '[', '{'])
-        && message.contains("quoted")
-    {
-        return Some(format!("put it in quotes: \"{}\"", show(value)));
-    }
-    if let Some((key, rest)) = line.split_once(':')
-        && !line.contains('=')
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    {
-        return Some(format!("TOML is written with =: {key} = {}", show(rest.trim())));
-    }
-    None
+    message.replace('\n', "; ").replace(", expected nothing", "")
 }
 
 /// Looks at every value for what TOML allows and flyctl does not.

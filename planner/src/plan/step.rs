@@ -117,6 +117,23 @@ pub enum Act {
 }
 
 impl Act {
+    /// The volume that it is about, if it is about one.
+    #[must_use]
+    pub const fn volume(&self) -> Option<&VolumeId> {
+        match self {
+            Self::MakeVolume { volume: VolumeSpec { id: volume, .. } }
+            | Self::GrowVolume { volume, .. }
+            | Self::MarkVolume { volume, .. }
+            | Self::RetireVolume { volume, .. }
+            | Self::TakeBackVolume { volume, .. }
+            | Self::DestroyVolume { volume, .. } => Some(volume),
+            Self::MakePool { .. }
+            | Self::StartInstance { .. }
+            | Self::StopInstance { .. }
+            | Self::SuperviseInstance { .. } => None,
+        }
+    }
+
     /// The act's verb and object, as in [`StepId`].
     #[must_use]
     pub fn id(&self, host: &HostName) -> StepId {

@@ -331,7 +331,8 @@ pub(crate) fn deploy() -> Plan {
         ..lane(n, vec![make(volume(n)), start(instance(n, "a"))])
     };
     let mut plan = plan(vec![rollout(vec![vec![lane(1), lane(2)]])]);
-    plan.changes = vec![change(Verb::Create, 1), change(Verb::Create, 2)];
+    plan.changes =
+        [1, 2].map(|n| [change(Verb::Create, n), volume_change(Verb::Create, n)]).concat();
     plan
 }
 
@@ -354,12 +355,16 @@ pub(crate) fn scale_down() -> Plan {
         claims_after: vec![ClaimAct::Remove { slot: slot(2) }],
         ..lane(2, vec![stop(&instance(2, "a")), retire(2)])
     };
-    plan(vec![rollout(vec![vec![lane]])])
+    let mut plan = plan(vec![rollout(vec![vec![lane]])]);
+    plan.changes = vec![volume_change(Verb::Retire, 2), change(Verb::Remove, 2)];
+    plan
 }
 
 /// The volume of slot 2 is destroyed.
 pub(crate) fn purge() -> Plan {
-    plan(vec![rollout(vec![vec![lane(2, vec![destroy(2, NOW)])]])])
+    let mut plan = plan(vec![rollout(vec![vec![lane(2, vec![destroy(2, NOW)])]])]);
+    plan.changes = vec![volume_change(Verb::Destroy, 2)];
+    plan
 }
 
 pub(crate) fn change(verb: Verb, n: u32) -> Change {
@@ -370,6 +375,12 @@ pub(crate) fn change(verb: Verb, n: u32) -> Change {
         fields: Vec::new(),
         reasons: Vec::new(),
     }
+}
+
+/// The same of the slot's volume.
+pub(crate) fn volume_change(verb: Verb, n: u32) -> Change {
+    let VolumeSpec { slot, source, id: volume, .. } = volume(n);
+    Change { object: Object::Volume { slot, source, volume }, ..change(verb, n) }
 }
 
 pub(crate) fn field(name: &str, before: Option<&str>, after: Option<&str>) -> Field {

@@ -1,19 +1,23 @@
 //! The judge: plans that keep every promise pass, and for every promise a plan that breaks it and
 //! is otherwise whole does not.
 
+mod apart;
+
 use crate::by_hand::{
-    NOW, Owned, claim, deploy, destroy, fleet, host, instance, lane, pool, purge, redeploy,
-    release, retire, rollout, scale_down, slot, start, stop, volume,
+    NOW, Owned, change, claim, deploy, destroy, fleet, host, instance, lane, pool, purge, redeploy,
+    release, retire, rollout, scale_down, slot, start, stop, volume, volume_change,
 };
 use planner::check::{Rule, check};
 use planner::model::desired::Strategy;
 use planner::model::host::HostState;
 use planner::model::id::{Incarnation, InstanceId, PoolId, VolumeId};
 use planner::model::instance::Role;
+use planner::model::object::Object;
 use planner::model::observed::{HostView, PoolView};
 use planner::model::permit::{Permit, Permits};
 use planner::model::size::Size;
 use planner::model::time::{Millis, Timestamp};
+use planner::plan::change::Verb;
 use planner::plan::predicate::Predicate;
 use planner::plan::step::{Act, Marks};
 use planner::plan::{ClaimAct, Gate, Lane, Plan, RolloutId};
@@ -271,7 +275,12 @@ fn no_slot_starts_empty_in_place_of_data() {
         let steps = vec![stop(&instance(1, "a")), retire(1), crate::by_hand::make(spec.clone())];
         let mut claim = claim(1, Some("a"));
         let claimed = claim.volumes.get_mut(&spec.source).unwrap();
-        (claimed.id, claimed.incarnation) = (spec.id, spec.incarnation);
+        (claimed.id, claimed.incarnation) = (spec.id.clone(), spec.incarnation);
+        case.plan.changes = vec![volume_change(Verb::Retire, 1), change(Verb::Redeploy, 1)];
+        let mut made = volume_change(Verb::Create, 1);
+        let (slot, source) = (slot(1), spec.source.clone());
+        made.object = Object::Volume { slot, source, volume: spec.id.clone() };
+        case.plan.changes.push(made);
         case.plan.rollouts[0].waves = rollout(vec![vec![Lane {
             claims_before: vec![ClaimAct::Write(claim)],
             ..lane(1, steps)

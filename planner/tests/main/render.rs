@@ -1,18 +1,14 @@
 //! Plans as people and programs read them.
 
-use crate::by_hand::{change, deploy, field, fleet, host, plan, redeploy, slot, source, volume};
+use crate::by_hand::{
+    change, deploy, field, fleet, host, plan, redeploy, slot, volume, volume_change,
+};
 use planner::model::object::Object;
 use planner::plan::Plan;
-use planner::plan::change::{Change, Verb};
+use planner::plan::change::Verb;
 use planner::render::text::NO_CHANGES;
 use planner::render::{Paint, Plain, Tone, json, text};
 use planner::report::{Drift, Kind, Line, Report};
-
-fn volume_change(verb: Verb, n: u32) -> Change {
-    let spec = volume(n);
-    let object = Object::Volume { slot: slot(n), source: source(), volume: spec.id };
-    Change { object, ..change(verb, n) }
-}
 
 fn line(kind: Kind, object: Object, why: &str, hint: Option<&str>) -> Line {
     Line { kind, object, why: why.to_string(), hint: hint.map(str::to_string) }
@@ -155,7 +151,7 @@ fn a_caller_can_colour_it() {
     let told = text::plan(&deploy(), &Report::default(), &Marked);
     assert!(told.contains("<Heading>App web</>"), "{told}");
     assert!(told.contains("<Add>  +</> create 2 slots"), "{told}");
-    assert!(told.contains("<Summary>Plan: 2 to add, 0 to change, 0 to destroy.</>"), "{told}");
+    assert!(told.contains("<Summary>Plan: 4 to add, 0 to change, 0 to destroy.</>"), "{told}");
 }
 
 #[test]

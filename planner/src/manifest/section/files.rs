@@ -92,7 +92,7 @@ pub(crate) fn check(problems: &mut Problems, files: &[File], groups: &GroupNames
             }
             FileContent::Nothing => {
                 problems
-                    .add(Code::FileWithoutSource, file.span, "a file without content is not put")
+                    .lacks(Code::FileWithoutSource, file.span, "a file without content is not put")
                     .hint("add local_path, secret_name or raw_value");
             }
             FileContent::Local(_) | FileContent::Secret(_) | FileContent::Raw(_) => {}
@@ -104,7 +104,7 @@ pub(crate) fn check(problems: &mut Problems, files: &[File], groups: &GroupNames
 fn guest_path(problems: &mut Problems, file: &File) {
     let Some(path) = given(file.guest_path.as_ref()) else {
         problems
-            .add(Code::BadFile, file.span, "a file without a `guest_path` is nowhere")
+            .lacks(Code::BadFile, file.span, "a file without a `guest_path` is nowhere")
             .hint("say where to put it: guest_path = \"/etc/app.conf\"");
         return;
     };

@@ -93,7 +93,7 @@ pub(crate) fn check(problems: &mut Problems, mounts: &[Mount], groups: &GroupNam
 fn source(problems: &mut Problems, mount: &Mount) {
     let Some(source) = given(mount.source.as_ref()) else {
         problems
-            .add(Code::BadSource, mount.span, "a mount without a `source` has no volume")
+            .lacks(Code::BadSource, mount.span, "a mount without a `source` has no volume")
             .hint("name the volume: source = \"data\"");
         return;
     };
@@ -106,7 +106,7 @@ fn source(problems: &mut Problems, mount: &Mount) {
 fn destination(problems: &mut Problems, mount: &Mount) {
     let Some(destination) = given(mount.destination.as_ref()) else {
         problems
-            .add(Code::BadDestination, mount.span, "a mount without a `destination` is nowhere")
+            .lacks(Code::BadDestination, mount.span, "a mount without a `destination` is nowhere")
             .hint("say where to mount it: destination = \"/data\"");
         return;
     };
@@ -181,19 +181,14 @@ fn auto_extend(problems: &mut Problems, mount: &Mount, initial: Option<i64>) {
     if threshold.is_none() && increment.is_none() && limit.is_none() {
         return;
     }
-    let place = |at: Option<Span>| at.unwrap_or(mount.span);
     let percent = threshold.map_or(0, |at| at.value);
     if !(50..=99).contains(&percent) {
         let message = "`mounts.auto_extend_size_threshold` must be 50 to 99 per cent";
-        problems
-            .add(Code::AutoExtend, place(threshold.map(|at| at.span)), message)
-            .hint("give threshold, increment and limit, or none of them");
+        amiss(problems, mount, threshold.map(|at| at.span), message);
     }
     if !(1..=100).contains(&increment.unwrap_or(0)) {
         let message = "`mounts.auto_extend_size_increment` must be 1GB to 100GB";
-        problems
-            .add(Code::AutoExtend, place(increment_text.map(|at| at.span)), message)
-            .hint("give threshold, increment and limit, or none of them");
+        amiss(problems, mount, increment_text.map(|at| at.span), message);
     }
     match (given_limit, limit) {
         (Some(at), Some(limit)) if limit > 500 => {
@@ -208,13 +203,22 @@ fn auto_extend(problems: &mut Problems, mount: &Mount, initial: Option<i64>) {
             problems.add(Code::LimitBelowSize, at.span, message);
         }
         (None, _) if threshold.is_some() && increment.is_some() => {
-            let span = place(threshold.map(|at| at.span));
+            let span = threshold.map_or(mount.span, |at| at.span);
             problems
-                .add(Code::AutoExtendUnlimited, span, "auto-extension without a limit")
+                .lacks(Code::AutoExtendUnlimited, span, "auto-extension without a limit")
                 .hint("Fly does not extend without one: add auto_extend_size_limit");
         }
         _ => {}
     }
+}
+
+/// A part of auto-extension that is out of its range, or that the mount does not give.
+fn amiss(problems: &mut Problems, mount: &Mount, at: Option<Span>, message: &str) {
+    let draft = match at {
+        Some(span) => problems.add(Code::AutoExtend, span, message),
+        None => problems.lacks(Code::AutoExtend, mount.span, message),
+    };
+    draft.hint("give threshold, increment and limit, or none of them");
 }
 
 fn twice(problems: &mut Problems, group: &str, mounts: &[&Mount]) {

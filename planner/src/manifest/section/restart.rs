@@ -77,21 +77,30 @@ pub(crate) fn check(problems: &mut Problems, restarts: &[Restart], groups: &Grou
                 "`restart` names the process group \"{}\", which does not exist",
                 show(&name.value)
             );
-            problems.add(Code::RestartGroup, name.span, message).hint(groups.hint(&name.value));
+            problems.lacks(Code::RestartGroup, name.span, message).hint(groups.hint(&name.value));
         }
         let policy = restart.policy.as_ref().map_or("", |at| at.value.as_str());
         if RestartPolicy::from_name(policy).is_some() {
             continue;
         }
-        let span = restart.policy.as_ref().map_or(restart.span, |at| at.span);
-        let message = match policy {
-            "" => "`restart` has no policy".into(),
-            policy => format!("`restart.policy` cannot be \"{}\"", show(policy)),
+        let draft = match &restart.policy {
+            Some(at) if !policy.is_empty() => {
+                let message = format!("`restart.policy` cannot be \"{}\"", show(policy));
+                problems.add(Code::BadRestart, at.span, message)
+            }
+            at => {
+                let span = at.as_ref().map_or(restart.span, |at| at.span);
+                problems.lacks(Code::BadRestart, span, "`restart` has no policy")
+            }
         };
         let hint = match policy {
             "no" => "write \"never\"",
             _ => "write \"always\", \"never\" or \"on-failure\"",
         };
-        problems.add(Code::BadRestart, span, message).hint(hint);
+        draft.hint(hint);
     }
+    let entries: Vec<_> = restarts.iter().map(|r| (r.span, texts(r.processes.as_ref()))).collect();
+    groups.warn_unused(problems, "restart", &entries, |group| {
+        entries.iter().rposition(|(_, listed)| groups.matches(group, listed))
+    });
 }

@@ -382,7 +382,7 @@ pub(crate) fn check(
                 "`tiedown.scale` names the process group \"{}\", which does not exist",
                 show(group)
             );
-            problems.add(Code::UnknownScaleGroup, regions.span, message).hint(groups.hint(group));
+            problems.lacks(Code::UnknownScaleGroup, regions.span, message).hint(groups.hint(group));
         }
     }
     let sources = || mounts.iter().filter_map(|mount| given(mount.source.as_ref()));
@@ -395,7 +395,7 @@ pub(crate) fn check(
             Some(near) => format!("did you mean [tiedown.volumes.{}]?", show(near)),
             None => "take the table out: settings of retired volumes stay with them".to_string(),
         };
-        problems.add(Code::UnknownSource, settings.span, message).hint(hint);
+        problems.lacks(Code::UnknownSource, settings.span, message).hint(hint);
     }
 }
 

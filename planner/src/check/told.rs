@@ -1,0 +1,107 @@
+//! What is shown is what is done: people review the changes, hosts get the steps.
+
+use super::walk::{Path, Walk};
+use super::{Rule, Violation, World};
+use crate::model::id::VolumeId;
+use crate::model::instance::Role;
+use crate::model::object::Object;
+use crate::model::slot::SlotId;
+use crate::plan::change::Verb;
+use crate::plan::step::Act;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+/// Every volume that is destroyed or retired is shown so, and the other way round; every object
+/// that is made or changed is shown.
+pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
+    let shown = Shown::of(walk);
+    let made: BTreeSet<&VolumeId> = walk.made().map(|(_, volume)| &volume.id).collect();
+    let (mut destroyed, mut retired) = (BTreeSet::new(), BTreeSet::new());
+    for placed in &walk.steps {
+        // What is done after a failure is told with the rollout.
+        let fails = placed.path != Path::Main;
+        let told = match &placed.step.act {
+            Act::DestroyVolume { volume, .. } if made.contains(volume) => true,
+            Act::DestroyVolume { volume, .. } => {
+                destroyed.insert(volume);
+                shown.destroyed.contains(volume)
+            }
+            Act::RetireVolume { volume, .. } => {
+                retired.insert(volume);
+                fails || shown.retired.contains(volume)
+            }
+            Act::MakePool { .. } => fails || shown.pools.contains(&placed.step.host),
+            Act::MakeVolume { volume } => fails || shown.volumes.contains(&volume.id),
+            Act::GrowVolume { volume, .. }
+            | Act::MarkVolume { volume, .. }
+            | Act::TakeBackVolume { volume, .. } => fails || shown.volumes.contains(volume),
+            Act::StartInstance { instance } => {
+                fails || instance.role != Role::Main || shown.slots.contains(&instance.slot)
+            }
+            // The old instance of a slot that has another name by now is shown as the new one's.
+            Act::StopInstance { slot, .. } => {
+                let of = walk.lane(placed).and_then(|lane| lane.object.slot());
+                fails || [Some(slot), of].into_iter().flatten().any(|s| shown.slots.contains(s))
+            }
+            Act::SuperviseInstance { .. } => true,
+        };
+        if !told {
+            found.push(Violation::new(Rule::Told, &placed.step.id.0, "no change shows it"));
+        }
+    }
+    for (shown, done, what) in
+        [(&shown.destroyed, &destroyed, "destroyed"), (&shown.retired, &retired, "retired")]
+    {
+        for volume in shown.difference(done) {
+            let why = alloc::format!("it is shown as {what}, and no step does it");
+            found.push(Violation::new(Rule::Told, volume, why));
+        }
+    }
+}
+
+/// What the changes of a plan show.
+#[derive(Default)]
+struct Shown<'a> {
+    destroyed: BTreeSet<&'a VolumeId>,
+    retired: BTreeSet<&'a VolumeId>,
+    /// Volumes that are shown with whatever verb.
+    volumes: BTreeSet<&'a VolumeId>,
+    /// Slots, also those of which only an instance is shown.
+    slots: BTreeSet<&'a SlotId>,
+    pools: BTreeSet<&'a crate::model::name::HostName>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(walk: &Walk<'a>) -> Self {
+        let mut shown = Self::default();
+        for change in &walk.plan.changes {
+            match &change.object {
+                Object::Volume { volume, .. } => {
+                    shown.volumes.insert(volume);
+                    match change.verb {
+                        Verb::Destroy => shown.destroyed.insert(volume),
+                        Verb::Retire => shown.retired.insert(volume),
+                        Verb::Remove
+                        | Verb::Create
+                        | Verb::TakeBack
+                        | Verb::Redeploy
+                        | Verb::Restart
+                        | Verb::Update => false,
+                    };
+                }
+                Object::Slot { slot } | Object::Instance { slot, .. } => {
+                    shown.slots.insert(slot);
+                }
+                Object::Pool { host } => {
+                    shown.pools.insert(host);
+                }
+                Object::Fleet
+                | Object::Host { .. }
+                | Object::App { .. }
+                | Object::Group { .. }
+                | Object::Foreign { .. } => {}
+            }
+        }
+        shown
+    }
+}
