@@ -140,23 +140,30 @@ fn waiting(
     stops: &BTreeMap<&RolloutId, Stop>,
     digests: &BTreeMap<Option<&AppName>, String>,
 ) -> Vec<Waiting> {
-    let mut waiting: BTreeMap<(Option<&AppName>, bool), (Vec<String>, Vec<Rollout>)> =
-        BTreeMap::new();
-    for rollout in &plan.rollouts {
-        let Some(stop) = stops.get(&rollout.id) else { continue };
-        let (approvable, reasons) = match stop {
-            Stop::Approval(why) => (true, why.clone()),
-            Stop::Always(why) => (false, alloc::vec![why.clone()]),
-        };
-        let (why, rollouts) = waiting.entry((rollout.app.as_ref(), approvable)).or_default();
-        why.extend(reasons.into_iter().filter(|reason| !why.contains(reason)).collect::<Vec<_>>());
-        rollouts.push(rollout.clone());
-    }
-    let one = |((app, approvable), (why, rollouts)): ((Option<&AppName>, bool), (_, Vec<_>))| {
-        let digest = digests.get(&app).filter(|_| approvable).cloned();
-        Waiting { app: app.cloned(), why, digest, changes: plan.changes_of(&rollouts) }
+    let part = |rollout: &Rollout| {
+        let stop = stops.get(&rollout.id)?;
+        Some((rollout.app.clone(), matches!(stop, Stop::Approval(_))))
     };
-    waiting.into_iter().map(one).collect()
+    let parts: BTreeSet<_> = plan.rollouts.iter().filter_map(part).collect();
+    let waiting = parts.into_iter().map(|this| {
+        let theirs =
+            || plan.rollouts.iter().filter(|rollout| part(rollout).as_ref() == Some(&this));
+        let mut why: Vec<String> = Vec::new();
+        for stop in theirs().filter_map(|rollout| stops.get(&rollout.id)) {
+            let reasons = match stop {
+                Stop::Approval(reasons) => reasons.as_slice(),
+                Stop::Always(reason) => core::slice::from_ref(reason),
+            };
+            for reason in reasons {
+                if !why.contains(reason) {
+                    why.push(reason.clone());
+                }
+            }
+        }
+        let digest = digests.get(&this.0.as_ref()).filter(|_| this.1).cloned();
+        Waiting { digest, why, changes: plan.changes_of(theirs()), app: this.0.clone() }
+    });
+    waiting.collect()
 }
 
 /// The plan without what waits, and without what the catalog would learn of that.

@@ -55,7 +55,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         rules: &rules,
         vouched: false,
         has_seen_all: true,
-        at_any_time: true,
+        asks_only: true,
     };
     let decided = ask.decide(&known).await?;
     let Some(digest) = &args.digest else {

@@ -145,7 +145,7 @@ async fn judge(
         rules: &rules,
         vouched: false,
         has_seen_all: true,
-        at_any_time: true,
+        asks_only: true,
     };
     let decided = ask.decide(&known).await?;
     show(&decided.looked, output)?;

@@ -53,8 +53,8 @@ pub struct Known<'a> {
     pub vouched: bool,
     /// Whether all hosts were read since this process began; before that nothing is done.
     pub has_seen_all: bool,
-    /// Whether it is only asked what waits for an approval, whatever the time is.
-    pub at_any_time: bool,
+    /// Whether it is only asked what an approval would change, whatever else stands in the way.
+    pub asks_only: bool,
 }
 
 impl Ask<'_> {
@@ -190,7 +190,7 @@ fn saw_all(looked: &Looked) -> bool {
 fn leave(known: &Known<'_>, ask: &Ask<'_>, now: Timestamp, saw_all: bool) -> Leave {
     let settings = ask.settings;
     let closed = match known.has_seen_all || saw_all {
-        _ if known.at_any_time => None,
+        _ if known.asks_only => None,
         false => Some("nothing is done before every host was read once".to_owned()),
         true => {
             let at = i64::try_from(now.0).ok();
@@ -205,6 +205,7 @@ fn leave(known: &Known<'_>, ask: &Ask<'_>, now: Timestamp, saw_all: bool) -> Lea
             Order::Approval { digest, at, .. } if !is_old(*at, now) => {
                 leave.approved.insert(digest.clone());
             }
+            Order::Pause { .. } | Order::Setback { .. } if known.asks_only => {}
             Order::Pause { app, why, by, .. } => {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
                 let why =

@@ -153,7 +153,7 @@ impl<W: Work> Driving<'_, W> {
                 changed
             }
             Err(why) => {
-                let wait = self.fetching.failed().max(self.timing.poll);
+                let wait = self.fetching.failed();
                 tracing::warn!(%why, again_in = ?wait, "what is followed could not be read");
                 self.poll_at = Instant::now() + wait;
                 false

@@ -168,8 +168,8 @@ impl Passes {
             tracing::warn!(why = %executor::chain(&error), "a lost state directory would not be noticed");
         }
         let has_seen_all = self.state().has_seen_all;
-        let at_any_time = false;
-        let known = Known { orders: &orders, rules: &rules, vouched, has_seen_all, at_any_time };
+        let asks_only = false;
+        let known = Known { orders: &orders, rules: &rules, vouched, has_seen_all, asks_only };
         let decided = ask.decide(&known).await?;
         self.tell(&decided, &rules.settings);
         let outcome = self.act(&ask, &decided, &rules, stop).await?;
@@ -224,8 +224,8 @@ impl Passes {
     fn tell(&self, decided: &Decided, settings: &Settings) {
         self.shown.decided(decided, settings);
         let looked = &decided.looked;
-        let lines = serde_json::to_string(&looked.report.lines).unwrap_or_default();
-        let told = format!("{}{lines}", looked.plan.digest());
+        let report = serde_json::to_string(&looked.report).unwrap_or_default();
+        let told = format!("{}{report}", looked.plan.digest());
         let mut state = self.state();
         state.has_seen_all |= decided.saw_all;
         let is_news = state.told.as_ref() != Some(&told);

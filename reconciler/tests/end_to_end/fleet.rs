@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program of the tests' apps: serves HTTP on its own address, keeps lines on its volume.
-const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
+pub(crate) const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
 my $a = $ENV{FLY_PRIVATE_IP}; my $f = '/data/lines'; $SIG{PIPE} = 'IGNORE';
 die "told to fail\n" if ($ENV{FAIL} // '') eq 'yes';
 my $s = IO::Socket::INET->new(LocalAddr => $a, LocalPort => 8080, Listen => 64, ReuseAddr => 1) or die "$a: $!\n";

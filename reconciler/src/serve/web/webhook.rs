@@ -28,7 +28,14 @@ pub(super) enum Verdict {
 /// Judges webhooks.
 pub(super) struct Webhooks {
     secret: Option<String>,
-    seen: Mutex<(BTreeSet<Vec<u8>>, VecDeque<Vec<u8>>)>,
+    seen: Mutex<Seen>,
+}
+
+/// Deliveries, also in the order in which they came.
+#[derive(Default)]
+struct Seen {
+    all: BTreeSet<Vec<u8>>,
+    order: VecDeque<Vec<u8>>,
 }
 
 impl Webhooks {
@@ -67,15 +74,14 @@ impl Webhooks {
 
     fn is_new(&self, delivery: Vec<u8>) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *seen;
-        if !known.insert(delivery.clone()) {
+        if !seen.all.insert(delivery.clone()) {
             return false;
         }
-        order.push_back(delivery);
-        if order.len() > REMEMBERED
-            && let Some(oldest) = order.pop_front()
+        seen.order.push_back(delivery);
+        if seen.order.len() > REMEMBERED
+            && let Some(oldest) = seen.order.pop_front()
         {
-            known.remove(&oldest);
+            seen.all.remove(&oldest);
         }
         true
     }
@@ -169,6 +175,6 @@ mod tests {
         for number in 0..2 * REMEMBERED {
             assert!(webhooks.is_new(number.to_le_bytes().to_vec()));
         }
-        assert!(webhooks.seen.lock().unwrap().0.len() <= REMEMBERED);
+        assert!(webhooks.seen.lock().unwrap().all.len() <= REMEMBERED);
     }
 }
