@@ -23,6 +23,7 @@ pub mod names;
 pub mod observe;
 pub mod orders;
 pub mod runtime;
+pub mod secrets;
 pub mod steps;
 pub mod storage;
 

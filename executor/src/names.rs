@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
+//! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
 
 use crate::catalog::LockName;
 use planner::model::id::{InstanceId, VolumeId, digest_of};
-use planner::model::name::{FleetName, HostName};
+use planner::model::name::{AppName, FleetName, HostName};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,36 @@ impl StateDir {
     #[must_use]
     pub fn catalog_lock(&self) -> PathBuf {
         self.locks().join("catalog.lock")
+    }
+
+    /// The directory of sealed secrets.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.0.join("secrets")
+    }
+
+    /// An app's sealed secrets.
+    #[must_use]
+    pub fn secrets_of(&self, app: &AppName) -> PathBuf {
+        self.secrets().join(format!("{app}{SEALED}"))
+    }
+
+    /// The app that a name in the directory of secrets is of, if it is one that we give.
+    #[must_use]
+    pub fn secrets_entry(&self, name: &OsStr) -> Option<AppName> {
+        name.to_str()?.strip_suffix(SEALED)?.parse().ok()
+    }
+
+    /// The key that seals secrets.
+    #[must_use]
+    pub fn secrets_seal(&self) -> PathBuf {
+        self.secrets().join("seal.key")
+    }
+
+    /// The file that is locked while secrets are changed.
+    #[must_use]
+    pub fn secrets_lock(&self) -> PathBuf {
+        self.locks().join("secrets.lock")
     }
 
     /// A host's directory.
@@ -156,6 +187,8 @@ impl HostDir {
         self.0.join("trees")
     }
 }
+
+const SEALED: &str = ".json";
 
 const COMING: &str = ".coming-";
 const GOING: &str = ".going-";
@@ -304,14 +337,13 @@ fn uuid(digest: &str) -> String {
     parts.join("-")
 }
 
-/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. The
-/// directory of the instances is part of it, so that a fleet which is set up twice on one machine
-/// by mistake does not find the other's bridge.
+/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. It is
+/// made from the directory of the instances: a host that is renamed keeps that, and a fleet which is
+/// set up twice on one machine by mistake does not find the other's bridge.
 #[must_use]
-pub fn bridge(fleet: &FleetName, host: &HostName, instances: &Path) -> String {
+pub fn bridge(fleet: &FleetName, instances: &Path) -> String {
     let place = instances.as_os_str().as_encoded_bytes();
-    let (fleet, host) = (fleet.as_str().as_bytes(), host.as_str().as_bytes());
-    let digest = digest_of(&[b"bridge", fleet, host, place]);
+    let digest = digest_of(&[b"bridge", fleet.as_str().as_bytes(), place]);
     format!("td-{}", &digest[..8])
 }
 

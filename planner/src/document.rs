@@ -5,9 +5,10 @@ mod envelope;
 
 use crate::model::claim::Claims;
 use crate::model::host::HostSpec;
-use crate::model::name::{FleetName, HostName};
+use crate::model::name::{AppName, FleetName, HostName};
 use crate::model::observed::Observed;
 use crate::model::policy::Policy;
+use crate::model::release::SecretVersions;
 use crate::plan::{ClaimAct, Plan};
 use crate::report::Report;
 use alloc::collections::BTreeMap;
@@ -74,6 +75,9 @@ pub struct ObservedDocument {
     pub claims: Claims,
     /// What may be done.
     pub policy: Policy,
+    /// Versions of the secrets that are set, by app; never their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<AppName, SecretVersions>,
 }
 
 impl SavedPlan {

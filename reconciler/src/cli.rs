@@ -27,6 +27,7 @@ mod progress;
 mod restart;
 mod resume;
 mod schema;
+mod secrets;
 mod serve;
 mod simulate;
 mod status;
@@ -73,6 +74,7 @@ enum Command {
     History(history::Args),
     Logs(logs::Args),
     Volumes(volumes::Args),
+    Secrets(secrets::Args),
     Hold(hold::Args),
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
@@ -150,6 +152,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::History(args) => ended(history::run(args, global, output)),
         Command::Logs(args) => ended(logs::run(args, global, output).await),
         Command::Volumes(args) => volumes::run(args, global, output).await,
+        Command::Secrets(args) => ended(secrets::run(args, global, output)),
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,

@@ -224,9 +224,8 @@ fn runtime(
         RuntimeDriver::Process { network } => ProcessRuntime {
             program: abilities.program.clone(),
             directory: dir.instances(),
-            hidden: vec![settings.state_dir.clone()],
+            state: settings.state_dir.clone(),
             fleet: settings.fleet.clone(),
-            host: host.spec.name.clone(),
             subnet: host.spec.subnet,
             shares_ports: match network {
                 ProcessNetwork::Own => !abilities.capabilities.network_namespaces,

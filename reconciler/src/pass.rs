@@ -7,10 +7,10 @@ pub mod rules;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
-use crate::prepare::{PrepareError, Prepared, prepare};
-use crate::repository::RepositoryError;
+use crate::prepare::{PrepareError, Prepared, Secrets, prepare, read_secrets};
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
+use crate::repository::{Repository, RepositoryError};
 use crate::settings::Settings;
 use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
@@ -113,7 +113,7 @@ pub fn checks(desired: &Desired) -> Checks {
 #[must_use]
 pub fn checks_of(snapshot: &Snapshot<'_>, settings: &Settings) -> Checks {
     let all = Selection::default();
-    let prepared = prepare(snapshot, settings, &all, &Claims::default());
+    let prepared = prepare(snapshot, settings, &all, &Claims::default(), &Secrets::new());
     prepared.map(|prepared| checks(&prepared.desired)).unwrap_or_default()
 }
 
@@ -134,24 +134,37 @@ pub struct Ask<'a> {
     pub permits: Permits,
 }
 
+/// Refuses to go on if this clone applied the fleet before and its records are gone: what runs on
+/// the hosts would be taken for nothing.
+///
+/// # Errors
+/// [`PassError::RecordsGone`].
+pub fn guard_records(
+    repository: &Repository,
+    settings: &Settings,
+    records: &Records,
+) -> Result<(), PassError> {
+    let Some(memory) = repository.recall(&settings.fleet)? else { return Ok(()) };
+    let state_dir = settings.state_dir.clone();
+    let found = match &records.id {
+        Some(id) if *id == memory.catalog => return Ok(()),
+        Some(_) => "the catalog there is another one".to_owned(),
+        None if memory.state_dir == state_dir => "there is no catalog".to_owned(),
+        None => format!("this clone applied it last with {}", memory.state_dir.display()),
+    };
+    Err(PassError::RecordsGone { state_dir, found })
+}
+
 impl Ask<'_> {
-    /// Refuses to go on if this clone applied the fleet before and its records are gone: what
-    /// runs on the hosts would be taken for nothing.
+    /// As [`guard_records`], unless starting anew is permitted.
     ///
     /// # Errors
-    /// [`PassError::RecordsGone`], unless starting anew is permitted.
+    /// [`PassError::RecordsGone`].
     pub fn guard_records(&self) -> Result<(), PassError> {
-        let (settings, repository) = (self.settings, self.snapshot.repository());
-        let Some(memory) = repository.recall(&settings.fleet)? else { return Ok(()) };
-        let state_dir = settings.state_dir.clone();
-        let found = match &self.records.id {
-            Some(id) if *id == memory.catalog => return Ok(()),
-            _ if self.permits.has(Permit::Empty) => return Ok(()),
-            Some(_) => "the catalog there is another one".to_owned(),
-            None if memory.state_dir == state_dir => "there is no catalog".to_owned(),
-            None => format!("this clone applied it last with {}", memory.state_dir.display()),
-        };
-        Err(PassError::RecordsGone { state_dir, found })
+        if self.permits.has(Permit::Empty) {
+            return Ok(());
+        }
+        guard_records(self.snapshot.repository(), self.settings, self.records)
     }
 
     /// Remembers in the git directory where the records are.
@@ -170,8 +183,9 @@ impl Ask<'_> {
     /// [`PassError`]; a host that does not answer is none.
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
+        let secrets = read_secrets(self.settings)?;
         let Prepared { desired, artifacts, trees, warnings, notes, broken } =
-            prepare(self.snapshot, self.settings, self.selection, &claims)?;
+            prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
         let observed = observe(&hosts.all(), &checks(&desired)).await;
@@ -201,9 +215,9 @@ impl Ask<'_> {
     /// # Errors
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
-        let ObservedDocument { hosts, observed, claims, policy, .. } = document;
+        let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
         let Prepared { mut desired, artifacts, trees, warnings, notes, broken } =
-            prepare(self.snapshot, self.settings, self.selection, &claims)?;
+            prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);

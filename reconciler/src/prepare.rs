@@ -12,12 +12,14 @@ use crate::repository::tree::KnownTrees;
 use crate::settings::problem::Problem as Clash;
 use crate::settings::{INCLUDE, Settings};
 use broken::Broken;
+use executor::secrets::SecretError;
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
 use planner::model::claim::Claims;
 use planner::model::desired::{Desired, Lineage};
 use planner::model::name::AppName;
+use planner::model::release::SecretVersions;
 use planner::report::Line;
 use selection::{Selection, SelectionError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +65,9 @@ pub enum PrepareError {
     /// The repository could not be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The secrets of the fleet could not be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
     /// A glob of `[apps]` is none.
     #[error("a pattern of [apps] in tiedown.toml cannot be used")]
     Pattern(#[from] globset::Error),
@@ -124,6 +129,23 @@ pub fn read_manifest(path: String, bytes: &[u8]) -> ReadManifest {
     ReadManifest { read, text: String::from_utf8_lossy(bytes).into_owned(), path }
 }
 
+/// That there are no manifests, for whoever expected some.
+#[must_use]
+pub fn none_found(snapshot: &Snapshot<'_>) -> String {
+    format!("no manifest in {} matches `include` of [apps]", snapshot.name())
+}
+
+/// Versions of the secrets that are set, by app.
+pub type Secrets = BTreeMap<AppName, SecretVersions>;
+
+/// Which secrets are set in the fleet; of none of them the value.
+///
+/// # Errors
+/// [`PrepareError::Secrets`].
+pub fn read_secrets(settings: &Settings) -> Result<Secrets, PrepareError> {
+    Ok(executor::secrets::versions(&settings.secrets())?)
+}
+
 /// Prepares a plan.
 ///
 /// # Errors
@@ -133,6 +155,7 @@ pub fn prepare(
     settings: &Settings,
     selection: &Selection,
     claims: &Claims,
+    secrets: &Secrets,
 ) -> Result<Prepared, PrepareError> {
     let (manifests, patterns) = read_manifests(snapshot, settings)?;
     let named = manifests.iter().filter_map(apps::name);
@@ -151,7 +174,12 @@ pub fn prepare(
         false => Broken::default(),
     };
     left_out.extend(broken.apps);
-    let found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    for (name, meant) in &mut apps {
+        let set = secrets.get(name).cloned().unwrap_or_default();
+        meant.app.groups.values_mut().for_each(|group| group.secrets.clone_from(&set));
+    }
+    let mut found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    found.notes.extend(manifests.is_empty().then(|| none_found(snapshot)));
     let lineages = match broken.nameless {
         // It may be any app: of none can be said that it was deleted.
         Some(path) => unknown_to_all(claims, &format!("{path} does not say which app it is of")),

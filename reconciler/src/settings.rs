@@ -10,6 +10,8 @@ pub mod schedule;
 pub mod section;
 pub mod written;
 
+use executor::names::StateDir;
+use executor::secrets::sealed::SealedSecrets;
 use planner::model::host::HostSpec;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::policy::Policy;
@@ -65,6 +67,12 @@ impl Settings {
     #[must_use]
     pub fn regions(&self) -> BTreeSet<Region> {
         self.hosts.values().map(|host| host.spec.region.clone()).collect()
+    }
+
+    /// The fleet's secrets.
+    #[must_use]
+    pub fn secrets(&self) -> SealedSecrets {
+        SealedSecrets::new(self.fleet.clone(), StateDir::at(&self.state_dir))
     }
 }
 

@@ -12,6 +12,7 @@ mod mistakes;
 mod partial;
 mod privileges;
 mod saved;
+mod secrets;
 mod serve;
 mod simulated;
 mod stories;

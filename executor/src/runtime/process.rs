@@ -35,7 +35,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Timespec;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-pub use self::launch::{Bind, BindSource, GuestFile, Launch, Limits, Network, Restart};
+pub use self::launch::{
+    Bind, BindSource, GuestFile, Launch, Limits, Network, Restart, SealedIn, SecretFile,
+};
 pub use self::network::{ensure_bridge, remove_bridge};
 pub use self::probe::{Capabilities, Lack, probe};
 pub use self::record::{Enforcement, Identity, Record, State};

@@ -82,6 +82,7 @@ impl Bed {
             binds: Vec::new(),
             holds: Vec::new(),
             files: Vec::new(),
+            secrets: None,
             network: Network::Shared { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: vec![] },
             restart: Restart::Never,
             kill_signal: 15,

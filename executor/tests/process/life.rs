@@ -301,7 +301,8 @@ fn limits_are_enforced_or_said_not_to_be() {
     }
     let bed = Bed::new();
     let mut launch = bed.script("small", "exec sleep 1000");
-    launch.limits = Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(500) };
+    launch.limits =
+        Limits { memory_bytes: Some(64 << 20), cpu_millis: Some(500), swap_bytes: None };
     let record = bed.up(&launch);
     if bed::capabilities().limits {
         assert_eq!(record.limits, Enforcement::Enforced);

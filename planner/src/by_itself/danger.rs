@@ -2,7 +2,7 @@
 
 use crate::model::id::VolumeId;
 use crate::model::size::Size;
-use crate::model::volume::{Keeping, OnRemove, VolumeSpec};
+use crate::model::volume::{Keeping, OnRemove, VolumeKind, VolumeSpec};
 use crate::plan::step::{Act, Step};
 use crate::plan::{ClaimAct, Lane, Plan, Rollout};
 use alloc::format;
@@ -50,7 +50,14 @@ fn of_step(plan: &Plan, step: &Step) -> Option<String> {
             .then(|| format!("it makes {} easier to lose", name(plan, volume))),
         Act::TakeBackVolume { volume, marks } => loosens(plan, volume, &marks.keeping)
             .then(|| format!("it takes {} back with what was in it", name(plan, volume))),
+        // A snapshot or a clone takes nobody's place.
+        Act::CopyVolume { volume, .. } => {
+            let replaces = volume.kind == VolumeKind::Own && replaces(plan, volume);
+            replaces
+                .then(|| format!("it puts a copy in place of {} of {}", volume.source, volume.slot))
+        }
         Act::MakePool { .. }
+        | Act::RemoveClone { .. }
         | Act::GrowVolume { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }

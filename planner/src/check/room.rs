@@ -49,13 +49,16 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
     let mut caps = BTreeMap::new();
     for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
         let (volume, size) = match &placed.step.act {
-            Act::MakeVolume { volume } => (&volume.id, volume.size),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
+                (&volume.id, volume.size)
+            }
             Act::GrowVolume { volume, to } => (volume, *to),
             Act::MakePool { .. }
             | Act::MarkVolume { .. }
             | Act::RetireVolume { .. }
             | Act::TakeBackVolume { .. }
             | Act::DestroyVolume { .. }
+            | Act::RemoveClone { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }
             | Act::SuperviseInstance { .. } => continue,
@@ -81,7 +84,7 @@ pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
         let (Some(spec), Some(reading)) = (world.hosts.get(host), world.reading(host)) else {
             continue;
         };
-        let limit = Guest { memory: spec.memory, cpus: spec.cpus };
+        let limit = Guest::new(spec.memory, spec.cpus);
         let views = || reading.instances.values();
         // The worst that can be, whatever comes first: nearly always it fits.
         if fits(reserved(views(), &starts), limit) {
@@ -132,17 +135,16 @@ fn fits(guest: Guest, limit: Guest) -> bool {
 /// so of those of a slot the biggest counts.
 fn reserved<'v>(views: impl Iterator<Item = &'v InstanceView>, starts: &[Start<'_>]) -> Guest {
     let mut biggest: BTreeMap<(&SlotId, Role), Guest> = BTreeMap::new();
-    let views = views.map(|v| (&v.slot, v.role, Guest { memory: v.memory, cpus: v.cpus }));
+    let views = views.map(|v| (&v.slot, v.role, Guest::new(v.memory, v.cpus)));
     let starts = starts.iter().map(|(_, spec)| (&spec.slot, spec.role, spec.guest));
     for (slot, role, guest) in views.chain(starts) {
         let known = biggest.entry((slot, role)).or_insert(guest);
         known.memory = known.memory.max(guest.memory);
         known.cpus = known.cpus.max(guest.cpus);
     }
-    let none = Guest { memory: Size::ZERO, cpus: 0 };
-    biggest.values().fold(none, |sum, guest| Guest {
-        memory: sum.memory.plus(guest.memory),
-        cpus: sum.cpus.saturating_add(guest.cpus),
+    let none = Guest::new(Size::ZERO, 0);
+    biggest.values().fold(none, |sum, guest| {
+        Guest::new(sum.memory.plus(guest.memory), sum.cpus.saturating_add(guest.cpus))
     })
 }
 

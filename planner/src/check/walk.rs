@@ -116,13 +116,17 @@ impl<'a> Walk<'a> {
                 self.of_volume.entry(id).or_default().push(number);
             }
             match &placed.step.act {
-                Act::StartInstance { instance: InstanceSpec { id, .. } }
-                | Act::StopInstance { instance: id, .. }
+                Act::StartInstance { instance } => {
+                    self.of_instance.entry(&instance.id).or_default().push(number);
+                }
+                Act::StopInstance { instance: id, .. }
                 | Act::SuperviseInstance { instance: id, .. } => {
                     self.of_instance.entry(id).or_default().push(number);
                 }
                 Act::MakePool { .. }
                 | Act::MakeVolume { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
@@ -215,7 +219,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Volumes that the plan makes.
+    /// Volumes that the plan makes empty.
     pub(super) fn made(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
             Act::MakeVolume { volume } => Some((placed, volume)),
@@ -223,10 +227,20 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes.
+    /// The volume with this id that the plan makes, empty or as a copy.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } => Some((placed, volume)),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// Copies that the plan makes, with what they are of.
+    pub(super) fn copied(
+        &self,
+    ) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeId, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::CopyVolume { of, volume } => Some((placed, of, volume)),
             _ => None,
         })
     }
@@ -234,7 +248,7 @@ impl<'a> Walk<'a> {
     /// Instances that the plan starts.
     pub(super) fn started(&self) -> impl Iterator<Item = (&Placed<'a>, &'a InstanceSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
-            Act::StartInstance { instance } => Some((placed, instance)),
+            Act::StartInstance { instance } => Some((placed, &**instance)),
             _ => None,
         })
     }

@@ -60,7 +60,7 @@ pub(super) fn artifact<'a>(
     }
 }
 
-/// What a group runs; a source tree without a command cannot run.
+/// What a group runs; a source tree without a command cannot run, nor can what lacks a secret.
 pub(super) fn runs<'a>(
     app: &App,
     group: &Group,
@@ -76,6 +76,13 @@ pub(super) fn runs<'a>(
         report.say(Kind::Blocked, object, "a source tree has no command of its own", &hint);
         return None;
     }
+    if let Some(file) = group.secret_files.iter().find(|f| !group.secrets.contains_key(&f.secret)) {
+        let object = Object::Group { app: app.name.clone(), group: group.name.clone() };
+        let why = format!("{} is the secret {}, which is not set", file.path, file.secret);
+        let hint = format!("tiedown secrets set {} {}", app.name, file.secret);
+        report.say(Kind::Blocked, object, why, &hint);
+        return None;
+    }
     let mounts = group.mounts.values();
     let spec = ReleaseSpec {
         app: app.name.clone(),
@@ -87,6 +94,7 @@ pub(super) fn runs<'a>(
         mounts: mounts.map(|m| (m.source.clone(), m.destination.clone())).collect(),
         guest: group.guest,
         secrets: group.secrets.clone(),
+        secret_files: group.secret_files.clone(),
     };
     Some(Runs { artifact, release: spec.release(), spec: Box::new(spec) })
 }

@@ -189,12 +189,6 @@ fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     if manifest.deploy.release_command.is_some() {
         keys.push("deploy.release_command".to_string());
     }
-    let secret = |file: &super::group::GroupFile| {
-        matches!(file.content, super::section::files::FileContent::Secret(_))
-    };
-    if manifest.groups.iter().any(|group| group.files.iter().any(secret)) {
-        keys.push("files.secret_name".to_string());
-    }
     keys.sort();
     keys.dedup();
     keys

@@ -4,10 +4,10 @@ use super::claim::Shape;
 use super::guest::Guest;
 use super::health::Check;
 use super::host::HostSpec;
-use super::instance::{GuestFile, Supervision};
+use super::instance::{GuestFile, SecretFile, Supervision};
 use super::name::{AppName, FleetName, GroupName, HostName, Region, SourceName};
 use super::network::Port;
-use super::release::CommitId;
+use super::release::{CommitId, SecretVersions};
 use super::size::Size;
 use super::time::Millis;
 use super::volume::Keeping;
@@ -127,8 +127,10 @@ pub struct Group {
     pub env: BTreeMap<String, String>,
     /// Files of the manifest.
     pub files: Vec<GuestFile>,
-    /// Versions of its secrets.
-    pub secrets: BTreeMap<String, u64>,
+    /// Files of the manifest whose content is a secret.
+    pub secret_files: Vec<SecretFile>,
+    /// Versions of its app's secrets.
+    pub secrets: SecretVersions,
     /// `primary_region`, which the instance sees as `PRIMARY_REGION`.
     pub primary_region: Option<Region>,
     /// Memory and cpus of a slot.

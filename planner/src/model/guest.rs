@@ -10,9 +10,18 @@ pub struct Guest {
     pub memory: Size,
     /// Processors.
     pub cpus: u32,
+    /// Swap beside the memory: `swap_size_mb`. No slot reserves it.
+    #[serde(default, skip_serializing_if = "Size::is_zero")]
+    pub swap: Size,
 }
 
 impl Guest {
+    /// One without swap.
+    #[must_use]
+    pub const fn new(memory: Size, cpus: u32) -> Self {
+        Self { memory, cpus, swap: Size::ZERO }
+    }
+
     /// Fly's smallest preset, `shared-cpu-1x`: what a group without `[[vm]]` gets.
-    pub const DEFAULT: Self = Self { memory: Size::from_mib(256), cpus: 1 };
+    pub const DEFAULT: Self = Self::new(Size::from_mib(256), 1);
 }

@@ -3,9 +3,9 @@
 use super::artifact::Artifact;
 use super::guest::Guest;
 use super::id::{InstanceId, VolumeId};
-use super::name::SourceName;
+use super::name::{SecretName, SourceName};
 use super::network::Port;
-use super::release::Release;
+use super::release::{Release, SecretVersions};
 use super::slot::SlotId;
 use super::time::Millis;
 use alloc::collections::BTreeMap;
@@ -79,6 +79,15 @@ pub struct GuestFile {
     pub content: Vec<u8>,
 }
 
+/// A file that an instance finds and that only the host can fill: `secret_name` of `[[files]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// Absolute path inside the instance.
+    pub path: String,
+    /// The secret that is its content.
+    pub secret: SecretName,
+}
+
 /// One volume seen from inside the instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
@@ -105,10 +114,16 @@ pub struct InstanceSpec {
     pub artifact: Artifact,
     /// Program and arguments; empty: the image's own.
     pub argv: Vec<String>,
-    /// The whole environment.
+    /// The whole environment but for the secrets.
     pub env: BTreeMap<String, String>,
     /// Files to put in place first.
     pub files: Vec<GuestFile>,
+    /// Files to put in place first whose content is a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_files: Vec<SecretFile>,
+    /// Secrets that the host adds to the environment, by name and version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: SecretVersions,
     /// Its volumes, already made and formatted.
     pub binds: Vec<Bind>,
     /// Memory and cpus.

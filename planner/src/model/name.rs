@@ -87,6 +87,10 @@ const fn word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+const fn word_no_digit(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
 const fn word_dash(byte: u8) -> bool {
     word(byte) || byte == b'-'
 }
@@ -143,6 +147,24 @@ name!(
     "1 to 30 letters, digits and underscores",
     30,
     word,
+    word
+);
+name!(
+    /// What a person calls a snapshot, among those of its volume.
+    SnapshotName,
+    "snapshot name",
+    "1 to 40 letters, digits, dashes and underscores, not starting with a dash",
+    40,
+    word,
+    word_dash
+);
+name!(
+    /// A secret of an app: the name of the variable that it is in.
+    SecretName,
+    "secret name",
+    "1 to 128 letters, digits and underscores, not starting with a digit",
+    128,
+    word_no_digit,
     word
 );
 

@@ -4,13 +4,16 @@
 use super::artifact::Artifact;
 use super::guest::Guest;
 use super::id::digest_of;
-use super::instance::GuestFile;
-use super::name::{AppName, GroupName, SourceName};
+use super::instance::{GuestFile, SecretFile};
+use super::name::{AppName, GroupName, SecretName, SourceName};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
+
+/// Versions of secrets by name. A version names one value for ever and says nothing of it.
+pub type SecretVersions = BTreeMap<SecretName, u64>;
 
 /// All that a process of a group can see and that is the same for every slot of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +35,10 @@ pub struct ReleaseSpec {
     /// Memory and cpus.
     pub guest: Guest,
     /// Versions of the secrets it gets, never their values.
-    pub secrets: BTreeMap<String, u64>,
+    pub secrets: SecretVersions,
+    /// Files whose content is a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_files: Vec<SecretFile>,
 }
 
 impl ReleaseSpec {

@@ -37,6 +37,12 @@ impl Size {
     /// No bytes.
     pub const ZERO: Self = Self(0);
 
+    /// Whether it is no bytes at all.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// From bytes.
     #[must_use]
     pub const fn from_bytes(bytes: u64) -> Self {

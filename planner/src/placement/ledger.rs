@@ -101,11 +101,11 @@ fn reserved(inputs: &Inputs<'_>, ground: &Ground<'_>, claim: &Claim) -> Guest {
     let mains = ground.seen.mains.get(&claim.slot).into_iter().flatten();
     let mut here = mains.filter(|at| *at.host == claim.host);
     if let Some(at) = here.next() {
-        return Guest { memory: at.view.memory, cpus: at.view.cpus };
+        return Guest::new(at.view.memory, at.view.cpus);
     }
     let app = inputs.desired.apps.get(&claim.slot.app);
     let group = app.and_then(|app| app.groups.get(&claim.slot.group));
-    group.map_or(Guest { memory: Size::ZERO, cpus: 0 }, |group| group.guest)
+    group.map_or(Guest::new(Size::ZERO, 0), |group| group.guest)
 }
 
 impl<'a> Account<'a> {

@@ -69,6 +69,8 @@ impl Crew<'_, '_> {
             artifact: self.runs.artifact.clone(),
             argv: group.argv.clone(),
             files: group.files.clone(),
+            secret_files: group.secret_files.clone(),
+            secrets: group.secrets.clone(),
             binds,
             guest: group.guest,
             address,

@@ -12,6 +12,7 @@ use crate::model::time::Timestamp;
 use crate::model::volume::{VolumeSpec, VolumeState};
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Marks, Step};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -45,6 +46,37 @@ pub(super) fn make_volume(
         Predicate::VolumeMarked { volume, marks },
     ];
     step(host, Act::MakeVolume { volume: spec }, before, after)
+}
+
+/// Makes a volume with the data of another one. `room` is as for [`make_volume`].
+pub(super) fn copy_volume(
+    host: &HostName,
+    pool: PoolId,
+    of: &VolumeView,
+    spec: VolumeSpec,
+    room: Option<Size>,
+    overcommit_thousandths: u32,
+) -> Step {
+    let (volume, origin) = (spec.id.clone(), of.spec.id.clone());
+    let mut before = vec![
+        Predicate::PoolIs { pool },
+        Predicate::VolumeUnmade { volume: volume.clone() },
+        Predicate::VolumeWhole { volume: origin.clone(), size: of.spec.size },
+    ];
+    before.extend(room.map(|size| Predicate::Room { size, overcommit_thousandths }));
+    let copied = Predicate::VolumeCopied { volume, of: origin.clone(), kind: spec.kind };
+    step(host, Act::CopyVolume { of: origin, volume: spec }, before, vec![copied])
+}
+
+/// Removes a clone that no instance holds.
+pub(super) fn remove_clone(host: &HostName, clone: &VolumeId) -> Step {
+    let volume = || clone.clone();
+    let before = vec![
+        Predicate::VolumeIsClone { volume: volume() },
+        Predicate::VolumeIdle { volume: volume() },
+    ];
+    let after = vec![Predicate::VolumeAbsent { volume: volume() }];
+    step(host, Act::RemoveClone { volume: volume() }, before, after)
 }
 
 /// Grows an attached volume.
@@ -135,14 +167,14 @@ pub(super) fn start_instance(
     let free = Predicate::AddressFree { address: instance.address, instance: instance.id.clone() };
     let fits = new.map(|host| Predicate::GuestFits {
         guest: instance.guest,
-        of: Guest { memory: host.memory, cpus: host.cpus },
+        of: Guest::new(host.memory, host.cpus),
     });
     let before = core::iter::once(idle).chain(attached).chain([free]).chain(fits).collect();
     let after = vec![Predicate::InstanceRuns {
         instance: instance.id.clone(),
         release: instance.release.clone(),
     }];
-    step(host, Act::StartInstance { instance }, before, after)
+    step(host, Act::StartInstance { instance: Box::new(instance) }, before, after)
 }
 
 /// Stops an instance, whatever its state, and removes its record.

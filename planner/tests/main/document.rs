@@ -20,7 +20,14 @@ fn a_plan_comes_back_as_it_was() {
 #[test]
 fn observations_come_back_as_they_were() {
     let Owned { hosts, observed, claims, policy, .. } = Owned::new().after(&deploy());
-    let document = ObservedDocument { fleet: fleet(), hosts, observed, claims, policy };
+    let document = ObservedDocument {
+        fleet: fleet(),
+        hosts,
+        observed,
+        claims,
+        policy,
+        secrets: Default::default(),
+    };
     assert_eq!(ObservedDocument::from_json(&document.to_json()).unwrap(), document);
 }
 

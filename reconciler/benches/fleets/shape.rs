@@ -135,6 +135,7 @@ impl Made {
             hosts,
             claims: Claims { complete: true, ..Claims::default() },
             policy: settings.policy,
+            secrets: BTreeMap::new(),
         };
         let ask = Ask {
             snapshot: &snapshot,
@@ -180,6 +181,8 @@ fn observed<'a>(
             header: Size::from_mib(16),
             cap_enforced: true,
             grows_online: true,
+            copies_online: true,
+            fill: None,
         };
         HostView::Read(Reading {
             at: NOW,

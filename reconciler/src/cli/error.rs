@@ -11,6 +11,7 @@ use crate::repository::RepositoryError;
 use crate::settings::load::SettingsError;
 use executor::apply::ApplyError;
 use executor::catalog::CatalogError;
+use executor::secrets::SecretError;
 use planner::manifest::problem::{Look, Severity};
 use serde_json::{Value, json};
 
@@ -157,6 +158,8 @@ fn find(error: &anyhow::Error) -> Found<'_> {
             found.hint = error.hint();
         } else if let Some(error) = cause.downcast_ref::<PrepareError>() {
             of_prepare(error, &mut found);
+        } else if let Some(error) = cause.downcast_ref::<SecretError>() {
+            of_secrets(error, &mut found);
         } else if let Some(error) = cause.downcast_ref::<CatalogError>() {
             of_catalog(error, &mut found);
         } else if let Some(error) = cause.downcast_ref::<FleetError>() {
@@ -182,7 +185,26 @@ fn of_prepare<'a>(error: &'a PrepareError, found: &mut Found<'a>) {
             found.hint = near.as_ref().map(|near| format!("did you mean {near}?"));
         }
         PrepareError::Repository(error) => found.hint = error.hint(),
+        PrepareError::Secrets(error) => of_secrets(error, found),
         PrepareError::Pattern(_) => {}
+    }
+}
+
+fn of_secrets(error: &SecretError, found: &mut Found<'_>) {
+    match error {
+        SecretError::Seal { .. } => {
+            let hint = "bring the key back; without it set every secret anew, once `secrets` in \
+                        the state directory is removed";
+            found.hint = Some(hint.to_owned());
+        }
+        SecretError::Busy => {
+            found.ending = Ending { locked: true, ..Ending::default() };
+            found.hint = Some("try again".to_owned());
+        }
+        SecretError::Absent { app, name, .. } => {
+            found.hint = Some(format!("tiedown secrets set {app} {name}"));
+        }
+        SecretError::Unreadable { .. } | SecretError::Io { .. } => {}
     }
 }
 

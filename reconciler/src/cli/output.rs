@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
+use zeroize::Zeroizing;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,17 @@ impl Output {
             Ok(read) if read > 0 => Some(line.trim().to_owned()),
             Ok(_) | Err(_) => None,
         }
+    }
+
+    /// Asks for what must not be seen, and reads one line without showing it.
+    ///
+    /// # Errors
+    /// The terminal cannot be read.
+    pub(super) fn ask_unseen(self, question: &str) -> std::io::Result<Zeroizing<String>> {
+        let mut err = anstream::stderr();
+        let _ = write!(err, "{question}");
+        let _ = err.flush();
+        Ok(Zeroizing::new(console::Term::stderr().read_secure_line()?))
     }
 
     /// Whether somebody can be asked.

@@ -6,18 +6,21 @@ use super::exit::{Ending, Exit};
 use super::global::Global;
 use super::output::{Format, Output, table};
 use super::plan::of_volume;
+use super::status::sizes_not_enforced;
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::Looked;
+use crate::pass::{Looked, guard_records};
 use crate::repository::tree::KnownTrees;
 use crate::volumes::{Volume, volumes};
 use executor::observe::{Checks, observe};
 use planner::by_hand::Request;
 use planner::model::id::VolumeId;
+use planner::model::name::SnapshotName;
 use planner::model::observed::HostView;
 use planner::model::permit::Permits;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Show volumes, destroy retired ones, or give one to a slot.
+/// Show volumes, take snapshots, destroy retired ones, or give one to a slot.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -28,6 +31,7 @@ pub(super) struct Args {
 enum What {
     List(ListArgs),
     Show(ShowArgs),
+    Snapshot(SnapshotArgs),
     Destroy(DestroyArgs),
     Adopt(AdoptArgs),
 }
@@ -48,7 +52,26 @@ struct ShowArgs {
     volume: String,
 }
 
-/// Destroy a retired volume and its data, if its retention has passed and it is not protected.
+/// Keep a volume as it is now, beside it and for as long as nobody destroys it.
+///
+/// What was written before is in the snapshot, synced or not; whoever uses the volume goes on. A
+/// snapshot counts against the pool like a volume, and its volume is not destroyed before it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes snapshot vol_0123456789abcdef
+  tiedown volumes snapshot vol_0123456789abcdef --name before-upgrade")]
+struct SnapshotArgs {
+    /// The volume's id.
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+    /// What to call it among the volume's snapshots.
+    #[arg(long, value_name = "NAME")]
+    name: Option<SnapshotName>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Destroy a retired volume or a snapshot with its data, if its retention has passed and it is not protected.
 ///
 /// Asks first, and says what goes.
 #[derive(Debug, clap::Args)]
@@ -87,6 +110,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     match &args.what {
         What::List(ListArgs {}) => list(global, output).await.map(Ending::exit),
         What::Show(args) => show(args, global, output).await.map(Ending::exit),
+        What::Snapshot(args) => snapshot(args, global, output).await,
         What::Destroy(args) => destroy(args, global, output).await,
         What::Adopt(args) => adopt(args, global, output).await,
     }
@@ -100,7 +124,9 @@ async fn list(global: &Global, output: Output) -> anyhow::Result<Ending> {
         Format::Text => {
             let rows: Vec<Vec<String>> = all.iter().map(Volume::row).collect();
             let head = ["VOLUME", "SOURCE", "SLOT", "HOST", "SIZE", "STATE", "KEPT"];
-            output.result(&table(&head, &rows))?;
+            let loose = all.iter().filter(|volume| !volume.size_enforced);
+            let loose: BTreeSet<&str> = loose.map(|volume| volume.host.as_str()).collect();
+            output.result(&(table(&head, &rows) + &sizes_not_enforced(loose.into_iter())))?;
         }
     }
     Ok(Ending { incomplete: !complete, ..Ending::default() })
@@ -131,6 +157,7 @@ async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, b
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let observed = observe(&hosts.all(), &Checks::new()).await;
@@ -143,6 +170,18 @@ async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, b
         }
     }
     Ok((volumes(&observed, &records.catalog.claims()?), complete))
+}
+
+async fn snapshot(args: &SnapshotArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let volume = volume_id(&args.volume)?;
+    let wish = Wish {
+        purpose: format!("take a snapshot of {volume}"),
+        request: Request::Snapshot { volume, name: args.name.clone() },
+        permits: Permits::NONE,
+        how: &args.how,
+        question: None,
+    };
+    by_hand::run(wish, global, output).await
 }
 
 async fn destroy(args: &DestroyArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {

@@ -53,7 +53,7 @@ impl StateFiles {
             })
             .collect();
         let mut known: BTreeSet<PathBuf> = own.iter().cloned().collect();
-        known.extend([state.locks(), hosts_dir.clone()]);
+        known.extend([state.locks(), state.secrets(), hosts_dir.clone()]);
         let mut foreign = unknown(&root, &root, &known)?;
         foreign.extend(unknown(&root, &hosts_dir, &hosts)?);
         foreign.sort();
@@ -79,8 +79,9 @@ impl StateFiles {
         for path in &self.own {
             absent_is_fine(fs::remove_file(path)).map_err(failed(path))?;
         }
-        let locks = self.state.locks();
-        absent_is_fine(fs::remove_dir_all(&locks)).map_err(failed(&locks))?;
+        for directory in [self.state.secrets(), self.state.locks()] {
+            absent_is_fine(fs::remove_dir_all(&directory)).map_err(failed(&directory))?;
+        }
         let hosts = self.state.path().join("hosts");
         remove_empty(&hosts).map_err(failed(&hosts))?;
         absent_is_fine(fs::remove_dir(self.state.path())).map_err(failed(self.state.path()))
@@ -161,7 +162,7 @@ mod tests {
         let state = dir.path().join("state");
         let settings = settings(&state);
         assert!(!StateFiles::of(&settings).unwrap().exist());
-        for path in ["locks", "hosts/h/volumes", "hosts/gone"] {
+        for path in ["locks", "secrets", "hosts/h/volumes", "hosts/gone"] {
             fs::create_dir_all(state.join(path)).unwrap();
         }
         for path in ["catalog.db", "catalog.db-wal", "machine-id", "locks/fleet.lock", "notes"] {

@@ -2,7 +2,7 @@
 
 use super::{Ask, Looked, PassError, Told, checks, checks_of};
 use crate::fleet::Hosts;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare, read_secrets};
 use crate::repository::tree::KnownTrees;
 use executor::artifact::Trees;
 use executor::observe::observe;
@@ -53,8 +53,9 @@ impl Ask<'_> {
     }
 
     fn read(&self, claims: &Claims) -> Result<Read, PassError> {
+        let secrets = read_secrets(self.settings)?;
         let Prepared { desired, artifacts, trees, warnings, notes, broken: _ } =
-            prepare(self.snapshot, self.settings, self.selection, claims)?;
+            prepare(self.snapshot, self.settings, self.selection, claims, &secrets)?;
         Ok((desired, artifacts, Arc::new(trees), Told { warnings, notes }))
     }
 

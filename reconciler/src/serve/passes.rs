@@ -10,6 +10,7 @@ use crate::git::is_vouched;
 use crate::pass::by_itself::{Decided, Known};
 use crate::pass::rules::{InForce, in_force};
 use crate::pass::{Ask, PassError};
+use crate::prepare::read_secrets;
 use crate::prepare::selection::Selection;
 use crate::repository::{Repository, RepositoryError};
 use crate::settings::Settings;
@@ -171,7 +172,9 @@ impl Passes {
         let asks_only = false;
         let known = Known { orders: &orders, rules: &rules, vouched, has_seen_all, asks_only };
         let decided = ask.decide(&known).await?;
-        self.tell(&decided, &rules.settings);
+        let secrets = read_secrets(&rules.settings).map_err(PassError::from)?;
+        self.shown.decided(&decided, &rules.settings, secrets);
+        self.tell(&decided);
         let outcome = self.act(&ask, &decided, &rules, stop).await?;
         ask.passed(&orders, &how(&decided, &outcome))?;
         let interval = self.interval(&decided, &rules.settings, &records.orders.orders()?);
@@ -221,8 +224,7 @@ impl Passes {
         vouched
     }
 
-    fn tell(&self, decided: &Decided, settings: &Settings) {
-        self.shown.decided(decided, settings);
+    fn tell(&self, decided: &Decided) {
         let looked = &decided.looked;
         let report = serde_json::to_string(&looked.report).unwrap_or_default();
         let told = format!("{}{report}", looked.plan.digest());

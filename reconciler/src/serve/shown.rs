@@ -5,6 +5,7 @@ mod metrics;
 
 use crate::history::moment;
 use crate::pass::by_itself::Decided;
+use crate::prepare::Secrets;
 use crate::settings::Settings;
 use crate::status::Status;
 use executor::apply::Outcome;
@@ -107,7 +108,7 @@ impl Shown {
     }
 
     /// A pass saw and decided this.
-    pub fn decided(&self, decided: &Decided, settings: &Settings) {
+    pub fn decided(&self, decided: &Decided, settings: &Settings, secrets: Secrets) {
         let looked = &decided.looked;
         let status = Status::of(settings, &looked.observed, &looked.claims);
         self.metrics.decided(decided, &status);
@@ -118,6 +119,7 @@ impl Shown {
             observed: looked.observed.clone(),
             claims: looked.claims.clone(),
             policy: settings.policy,
+            secrets,
         };
         let plan = json::plan(&looked.plan, &looked.report);
         let mut inner = self.inner();

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 42] = [
     "",
     "init",
     "doctor",
@@ -28,6 +28,10 @@ const COMMANDS: [&str; 38] = [
     "volumes show",
     "volumes destroy",
     "volumes adopt",
+    "secrets",
+    "secrets set",
+    "secrets list",
+    "secrets unset",
     "hold",
     "unhold",
     "restart",

@@ -29,7 +29,7 @@ pub(super) fn main(directory: &Path, argv: &[OsString]) -> ExitCode {
 
 fn enter(directory: &Path, argv: &[OsString]) -> Result<u8, Refusal> {
     let place = Place::at(directory);
-    let launch = place.read_launch().map_err(cannot("read the launch"))?;
+    let launch = place.read_launch().map_err(cannot("read the launch"))?.opened()?;
     let record = place.read_record().map_err(cannot("read the state"))?;
     let init = record.and_then(|record| record.init).filter(Identity::alive);
     let init = init.ok_or_else(|| cannot("enter the instance")("it does not run"))?;

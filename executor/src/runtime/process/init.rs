@@ -35,7 +35,7 @@ fn run(directory: &Path) -> Result<i32, Refusal> {
     runner::die_with_parent().map_err(cannot("tie the init to its runner"))?;
     rustix::process::setsid().map_err(cannot("start a session"))?;
     let place = Place::at(directory);
-    let launch = place.read_launch().map_err(cannot("read the launch"))?;
+    let launch = place.read_launch().map_err(cannot("read the launch"))?.opened()?;
     let mut namespaces = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
     if matches!(launch.network, Network::Own { .. }) {
         namespaces |= UnshareFlags::NEWNET;

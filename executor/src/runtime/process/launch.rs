@@ -5,9 +5,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use planner::model::name::{AppName, FleetName, SecretName};
+use planner::model::release::SecretVersions;
 use serde::{Deserialize, Serialize};
 
-/// What to start and how to keep it. Holds secrets (environment, files): its `Debug` shows none.
+use super::Refusal;
+use super::refusal::cannot;
+use crate::names::StateDir;
+use crate::secrets::Secrets;
+use crate::secrets::sealed::SealedSecrets;
+
+/// What to start and how to keep it. Once opened it holds secrets: its `Debug` shows none.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Launch {
     /// The instance's id; also its host name inside.
@@ -26,6 +34,10 @@ pub struct Launch {
     pub holds: Vec<PathBuf>,
     /// Files to write before the program starts.
     pub files: Vec<GuestFile>,
+    /// Secrets that are added to `env` and `files` when the program starts, and only then: their
+    /// values are never written down with the launch.
+    #[serde(default)]
+    pub secrets: Option<SealedIn>,
     /// Its network.
     pub network: Network,
     /// When to start it again after it ended by itself.
@@ -81,6 +93,53 @@ pub struct GuestFile {
     pub mode: u32,
 }
 
+/// Secrets of an instance, sealed, and what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedIn {
+    /// The fleet's state directory.
+    pub state: PathBuf,
+    /// The fleet.
+    pub fleet: FleetName,
+    /// The app whose they are.
+    pub app: AppName,
+    /// Which; each is a variable of the environment.
+    pub versions: SecretVersions,
+    /// Files whose content is one of them.
+    pub files: Vec<SecretFile>,
+}
+
+/// A file whose content is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// Absolute path inside.
+    pub path: PathBuf,
+    /// The secret.
+    pub secret: SecretName,
+    /// Permission bits, such as `0o600`.
+    pub mode: u32,
+}
+
+impl Launch {
+    /// The launch with its secrets in their places; not to be written down.
+    pub(super) fn opened(mut self) -> Result<Self, Refusal> {
+        let Some(sealed) = self.secrets.take() else { return Ok(self) };
+        let secrets = SealedSecrets::new(sealed.fleet, StateDir::at(sealed.state));
+        let values = secrets.get(&sealed.app, &sealed.versions);
+        let values = values.map_err(|error| cannot("open its secrets")(crate::chain(&error)))?;
+        for file in sealed.files {
+            let value = values.get(&file.secret).ok_or_else(|| {
+                cannot("open its secrets")(format!("{} is not among them", file.secret))
+            })?;
+            let bytes = value.expose().as_bytes().to_vec();
+            self.files.push(GuestFile { path: file.path, bytes, mode: file.mode });
+        }
+        for (name, value) in &values {
+            self.env.insert(name.to_string(), value.expose().to_owned());
+        }
+        Ok(self)
+    }
+}
+
 /// The network of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,4 +188,7 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Processors in thousandths of one.
     pub cpu_millis: Option<u64>,
+    /// Swap beside the memory, in bytes.
+    #[serde(default)]
+    pub swap_bytes: Option<u64>,
 }

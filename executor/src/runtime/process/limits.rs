@@ -63,6 +63,11 @@ fn close(group: &Path, limits: Limits, pid: u32) -> io::Result<()> {
     if let Some(bytes) = limits.memory_bytes {
         fs::write(group.join("memory.max"), bytes.to_string())?;
     }
+    let swap = group.join("memory.swap.max");
+    // A kernel may be built without it; then there is nothing to limit.
+    if let Some(bytes) = limits.swap_bytes.filter(|_| swap.exists()) {
+        fs::write(swap, bytes.to_string())?;
+    }
     if let Some(millis) = limits.cpu_millis {
         let quota = millis * PERIOD_US / 1000;
         fs::write(group.join("cpu.max"), format!("{quota} {PERIOD_US}"))?;

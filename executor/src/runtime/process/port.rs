@@ -2,7 +2,7 @@
 
 use super::record::Place;
 use super::{Bind, BindSource, Error, GuestFile, Launch, Limits, Network, Refusal};
-use super::{Restart, State};
+use super::{Restart, SealedIn, SecretFile, State};
 use crate::ensure::Ensured;
 use crate::names;
 use crate::runtime::{Runtime, RuntimeError, Start};
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{self, InstanceSpec, Supervision};
-use planner::model::name::{FleetName, HostName};
+use planner::model::name::FleetName;
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,10 @@ use std::time::Duration;
 const COMING_UP: Duration = Duration::from_secs(60);
 /// Where an instance's program starts, and where its source tree is.
 const WORKING_DIRECTORY: &str = "/app";
+/// Permission bits of files of the manifest, and of those whose content is a secret: a program may
+/// run as another user than the one that starts it.
+const FILE_MODE: u32 = 0o644;
+const SECRET_MODE: u32 = 0o444;
 /// What the host remembers of an instance beside its launch: its specification as planned.
 const SPECIFICATION: &str = "instance.json";
 
@@ -32,12 +36,10 @@ pub struct ProcessRuntime {
     pub program: PathBuf,
     /// Directory of all instances of the host.
     pub directory: PathBuf,
-    /// What instances must not see: the state directory.
-    pub hidden: Vec<PathBuf>,
+    /// The fleet's state directory: its secrets are there, and instances must not see it.
+    pub state: PathBuf,
     /// The fleet.
     pub fleet: FleetName,
-    /// The host.
-    pub host: HostName,
     /// Addresses of its instances.
     pub subnet: Subnet,
     /// Whether this machine lets instances run at all.
@@ -158,7 +160,7 @@ impl Runtime for ProcessRuntime {
         if self.shares_ports() {
             return Ok(());
         }
-        let bridge = names::bridge(&self.fleet, &self.host, &self.directory);
+        let bridge = names::bridge(&self.fleet, &self.directory);
         super::remove_bridge(&bridge).await.map_err(|refusal| refused("removing a bridge", refusal))
     }
 
@@ -196,7 +198,7 @@ impl ProcessRuntime {
         let files = instance.files.iter().map(|file| GuestFile {
             path: PathBuf::from(&file.path),
             bytes: file.content.clone(),
-            mode: 0o644,
+            mode: FILE_MODE,
         });
         Ok(Launch {
             instance: instance.id.to_string(),
@@ -207,15 +209,32 @@ impl ProcessRuntime {
             binds,
             holds: start.volumes.iter().map(|(_, attachment)| attachment.hold.clone()).collect(),
             files: files.collect(),
+            secrets: self.secrets(instance),
             network: self.network(instance),
             restart: restart(instance.supervision.restart),
             kill_signal: signal(&instance.supervision.kill_signal)?,
             kill_timeout_ms: instance.supervision.kill_timeout.0,
-            hidden: self.hidden.clone(),
+            hidden: vec![self.state.clone()],
             limits: Limits {
                 memory_bytes: Some(instance.guest.memory.bytes()),
                 cpu_millis: Some(u64::from(instance.guest.cpus) * 1000),
+                swap_bytes: Some(instance.guest.swap.bytes()),
             },
+        })
+    }
+
+    fn secrets(&self, instance: &InstanceSpec) -> Option<SealedIn> {
+        let files = instance.secret_files.iter().map(|file| SecretFile {
+            path: PathBuf::from(&file.path),
+            secret: file.secret.clone(),
+            mode: SECRET_MODE,
+        });
+        (!instance.secrets.is_empty()).then(|| SealedIn {
+            state: self.state.clone(),
+            fleet: self.fleet.clone(),
+            app: instance.slot.app.clone(),
+            versions: instance.secrets.clone(),
+            files: files.collect(),
         })
     }
 
@@ -226,7 +245,7 @@ impl ProcessRuntime {
             return Network::Shared { address, ports };
         }
         Network::Own {
-            bridge: names::bridge(&self.fleet, &self.host, &self.directory),
+            bridge: names::bridge(&self.fleet, &self.directory),
             link: names::link(&instance.id, &self.directory),
             address,
             prefix: self.subnet.prefix(),

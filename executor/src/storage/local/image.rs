@@ -1,5 +1,5 @@
 //! A volume as an ext4 file system in a sparse file: the file's length is the cap. Made once,
-//! grown in place, mounted or not.
+//! grown in place and copied, mounted or not.
 
 use super::hold::Idle;
 use super::io;
@@ -11,12 +11,15 @@ use planner::model::size::Size;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CStr;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 /// Checking and growing a large file system reads all of its tables.
 const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Copying reads all data.
+const COPYING: Duration = Duration::from_hours(12);
 
 /// Linux's number of the right to resize a mounted ext4, capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -74,7 +77,7 @@ pub(super) async fn grow(
     let image = dir.image();
     let device = match &idle {
         Some(_) => None,
-        None => Some(mounted_device(&image).await?),
+        None => Some(growing_device(&image).await?),
     };
     let file = OpenOptions::new().write(true).open(&image).map_err(io("opening", &image))?;
     let length = file.metadata().map_err(io("looking at", &image))?.len();
@@ -91,20 +94,62 @@ pub(super) async fn grow(
     Ok(to)
 }
 
+/// Copies the file in place of what an interrupted copy left; what is not written stays a hole.
+/// Nobody uses the other volume.
+pub(super) async fn copy_idle(from: &VolumeDir, to: &VolumeDir) -> Result<(), StorageError> {
+    remove(to)?;
+    let (image, copy) = (from.image(), to.image());
+    let command =
+        program("cp")?.args(["--reflink=auto", "--sparse=always", "--"]).args([&image, &copy]);
+    run_long("copying", &image, command).await?;
+    sync(&copy)
+}
+
+/// Copies the file while the file system in it is mounted elsewhere and frozen: whoever writes to
+/// it waits. One program freezes, copies and thaws, in a session of its own, so that it thaws
+/// whatever becomes of its caller; its working directory keeps the mount that it thaws by.
+pub(super) async fn copy_mounted(from: &VolumeDir, to: &VolumeDir) -> Result<(), StorageError> {
+    const FROZEN: &str = "cd -- \"$1\" && fsfreeze --freeze . || exit 1
+        cp --reflink=auto --sparse=always -- \"$2\" \"$3\"; status=$?
+        fsfreeze --unfreeze . || status=1
+        exit $status";
+    remove(to)?;
+    let (image, copy) = (from.image(), to.image());
+    let device = mounted_device(&image).await?;
+    program("cp")?;
+    program("fsfreeze")?;
+    let place = from.growing();
+    mount_again(&device, &place)?;
+    let command = program("sh")?.args(["-c", FROZEN, "sh"]).args([&place, &image, &copy]);
+    let copied = run_long("freezing and copying", &image, command).await;
+    unmount(&place)?;
+    fs::remove_dir(&place).map_err(io("removing", &place))?;
+    copied?;
+    sync(&copy)
+}
+
+fn sync(image: &Path) -> Result<(), StorageError> {
+    let file = OpenOptions::new().write(true).open(image).map_err(io("opening", image))?;
+    file.sync_all().map_err(io("syncing", image))
+}
+
 /// Whether a mounted file system may be grown here: the kernel asks for CAP_SYS_RESOURCE, which
 /// root has on a machine of its own and often not in a container.
 pub(in crate::storage) fn grows_online() -> bool {
     has_capability(CAP_SYS_RESOURCE)
 }
 
-/// The loop device of an image that is in use, if a mounted file system may be grown here.
+/// The loop device of an image that is in use.
 async fn mounted_device(image: &Path) -> Result<String, StorageError> {
-    let Some(device) = loop_device(image).await? else {
-        return Err(StorageError::Held {
-            what: image.display().to_string(),
-            holder: "somebody who has not mounted it".to_owned(),
-        });
-    };
+    loop_device(image).await?.ok_or_else(|| StorageError::Held {
+        what: image.display().to_string(),
+        holder: "somebody who has not mounted it".to_owned(),
+    })
+}
+
+/// The same, if a mounted file system may be grown here.
+async fn growing_device(image: &Path) -> Result<String, StorageError> {
+    let device = mounted_device(image).await?;
     if !grows_online() {
         return Err(StorageError::Missing {
             what: "the right to grow a mounted file system (CAP_SYS_RESOURCE)".to_owned(),
@@ -130,16 +175,12 @@ async fn grow_idle(image: &Path) -> Result<(), StorageError> {
 }
 
 /// Grows a mounted file system. It is mounted in the instance's namespace only, where resize2fs
-/// cannot see it, so it is mounted here too for a moment: the same file system, not a second one.
+/// cannot see it, so it is mounted here too for a moment.
 async fn grow_mounted(dir: &VolumeDir, device: &str) -> Result<(), StorageError> {
     let command = program("losetup")?.args(["--set-capacity", device]);
     run("telling a loop device its new size", Path::new(device), command).await?;
     let place = dir.growing();
-    unmount(&place)?;
-    durable::make_dir(&place).map_err(io("making", &place))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount(device, &place, "ext4", flags, None::<&CStr>)
-        .map_err(|error| io("mounting", &place)(error.into()))?;
+    mount_again(device, &place)?;
     let command = program("resize2fs")?.arg(device);
     let grown = run("growing the mounted file system", Path::new(device), command).await;
     unmount(&place)?;
@@ -147,7 +188,16 @@ async fn grow_mounted(dir: &VolumeDir, device: &str) -> Result<(), StorageError>
     grown.map(drop)
 }
 
-/// Unmounts what an interrupted growth left mounted.
+/// Mounts a file system here too: the same one, not a second one.
+fn mount_again(device: &str, place: &Path) -> Result<(), StorageError> {
+    unmount(place)?;
+    durable::make_dir(place).map_err(io("making", place))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount(device, place, "ext4", flags, None::<&CStr>)
+        .map_err(|error| io("mounting", place)(error.into()))
+}
+
+/// Unmounts what an interrupted growth or copy left mounted.
 pub(super) fn unmount_growing(dir: &VolumeDir) -> Result<(), StorageError> {
     unmount(&dir.growing())
 }
@@ -196,6 +246,38 @@ pub(super) fn measure(dir: &VolumeDir) -> Result<Option<(Size, Size)>, StorageEr
     }
 }
 
+/// How large the file system in the image says it is: what a person has grown it to shows here,
+/// and a growth that was cut short does not. Nothing where no ext4 is to be seen.
+pub(super) fn file_system(dir: &VolumeDir) -> Result<Option<Size>, StorageError> {
+    let image = dir.image();
+    let file = match fs::File::open(&image) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("opening", &image)(error)),
+    };
+    let mut superblock = [0; 1024];
+    match file.read_exact_at(&mut superblock, 1024) {
+        Ok(()) => Ok(ext4_size(&superblock)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(io("reading", &image)(error)),
+    }
+}
+
+/// Blocks times their size, ext4(5): all numbers are little-endian, and the high half of the
+/// count only counts where the file system says that it uses 64 bits.
+fn ext4_size(superblock: &[u8; 1024]) -> Option<Size> {
+    const MAGIC: [u8; 2] = [0x53, 0xef];
+    const SIXTY_FOUR_BIT: u32 = 0x80;
+    let word = |at: usize| superblock[at..].first_chunk().copied().map(u32::from_le_bytes);
+    if superblock[0x38..0x3a] != MAGIC {
+        return None;
+    }
+    let high = if word(0x60)? & SIXTY_FOUR_BIT == 0 { 0 } else { word(0x150)? };
+    let blocks = u64::from(high) << 32 | u64::from(word(0x04)?);
+    let block = 1024_u64.checked_shl(word(0x18)?)?;
+    blocks.checked_mul(block).map(Size::from_bytes)
+}
+
 /// The loop device that has this very file behind it, if one has.
 pub(super) async fn loop_device(image: &Path) -> Result<Option<String>, StorageError> {
     let command =
@@ -205,8 +287,14 @@ pub(super) async fn loop_device(image: &Path) -> Result<Option<String>, StorageE
     Ok(text.split_whitespace().next().map(str::to_owned))
 }
 
-fn program(name: &str) -> Result<Command, StorageError> {
-    let package = if name == "losetup" { "mount" } else { "e2fsprogs" };
+pub(super) fn program(name: &str) -> Result<Command, StorageError> {
+    let package = match name {
+        "losetup" => "mount",
+        "fsfreeze" => "util-linux",
+        "cp" => "coreutils",
+        "sh" => "dash",
+        _ => "e2fsprogs",
+    };
     Command::named(name).map_err(|_| StorageError::Missing {
         what: format!("the program {name}"),
         hint: format!("on Debian: apt-get install {package}"),
@@ -214,8 +302,26 @@ fn program(name: &str) -> Result<Command, StorageError> {
 }
 
 async fn run(act: &str, object: &Path, command: Command) -> Result<Output, StorageError> {
+    within(DEADLINE, act, object, command).await
+}
+
+/// Runs a program that takes as long as there is data.
+pub(super) async fn run_long(
+    act: &str,
+    object: &Path,
+    command: Command,
+) -> Result<Output, StorageError> {
+    within(COPYING, act, object, command).await
+}
+
+async fn within(
+    deadline: Duration,
+    act: &str,
+    object: &Path,
+    command: Command,
+) -> Result<Output, StorageError> {
     let act = format!("{act} {}", object.display());
-    let command = command.deadline(DEADLINE, Overrun::Leave);
+    let command = command.deadline(deadline, Overrun::Leave);
     command.output().await.map_err(|source| StorageError::Command { act, source })
 }
 

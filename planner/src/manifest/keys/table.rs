@@ -21,7 +21,7 @@ pub const ROOT: Section = Section {
         ),
         key("kill_signal", Restarts, "signal that stops an instance"),
         key("kill_timeout", Restarts, "time until it is killed; a bare number is seconds"),
-        key("swap_size_mb", Inert, "swap of the guest"),
+        key("swap_size_mb", Restarts, "swap of the guest"),
         key("console_command", Inert, "command of a console"),
         key("host_dedication_id", Inert, "dedicated host"),
         key("machine_config", Inert, "further machine configuration"),

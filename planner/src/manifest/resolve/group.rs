@@ -11,7 +11,7 @@ use crate::manifest::section::tiedown::OnRemove as WrittenOnRemove;
 use crate::manifest::written::given;
 use crate::model::desired::{Group, Mount, Scale};
 use crate::model::guest::Guest;
-use crate::model::instance::{GuestFile, Restart, Supervision};
+use crate::model::instance::{GuestFile, Restart, SecretFile, Supervision};
 use crate::model::name::{GroupName, SourceName};
 use crate::model::size::Size;
 use crate::model::time::Millis;
@@ -43,12 +43,17 @@ pub(super) fn group(
         argv: argv(written),
         env: env(manifest),
         files: written.files.iter().filter_map(|f| file(f, context, problems)).collect(),
+        secret_files: written.files.iter().filter_map(|f| secret_file(f, problems)).collect(),
         secrets: BTreeMap::new(),
         primary_region: None,
-        guest: written.guest.as_ref().map_or(Guest::DEFAULT, |guest| Guest {
-            memory: Size::from_mib(guest.memory_mib),
-            cpus: guest.cpus,
-        }),
+        guest: written.guest.as_ref().map_or(
+            Guest { swap: swap(manifest), ..Guest::DEFAULT },
+            |guest| Guest {
+                memory: Size::from_mib(guest.memory_mib),
+                cpus: guest.cpus,
+                swap: swap(manifest),
+            },
+        ),
         has_services: !written.services.is_empty(),
         ports: services::ports(written),
         checks: services::checks(written, problems),
@@ -112,6 +117,22 @@ fn file(file: &GroupFile, context: &Context<'_>, problems: &mut Problems) -> Opt
         FileContent::Secret(_) | FileContent::Nothing => return None,
     };
     Some(GuestFile { path: file.guest_path.value.clone(), content })
+}
+
+fn secret_file(file: &GroupFile, problems: &mut Problems) -> Option<SecretFile> {
+    let FileContent::Secret(name) = &file.content else { return None };
+    match name.value.parse() {
+        Ok(secret) => Some(SecretFile { path: file.guest_path.value.clone(), secret }),
+        Err(error) => {
+            problems.add(Code::BadFile, name.span, format!("{error}"));
+            None
+        }
+    }
+}
+
+fn swap(manifest: &Manifest) -> Size {
+    let mib = manifest.written.swap_size_mb.as_ref().map_or(0, |at| at.value);
+    Size::from_mib(u64::try_from(mib).unwrap_or(0))
 }
 
 fn supervision(manifest: &Manifest, group: &Written) -> Supervision {

@@ -31,6 +31,8 @@ pub(super) fn differences(before: &ReleaseSpec, after: &ReleaseSpec) -> Vec<Fiel
     let cpus = |spec: &ReleaseSpec| Some(spec.guest.cpus.to_string());
     fields.extend(field("memory", memory(before), memory(after)));
     fields.extend(field("cpus", cpus(before), cpus(after)));
+    let swap = |spec: &ReleaseSpec| Some(spec.guest.swap.to_string());
+    fields.extend(field("swap", swap(before), swap(after)));
     fields
 }
 
@@ -59,7 +61,9 @@ fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
             format!("{} bytes, {}", file.content.len(), &digest[..12])
         }
     };
-    spec.files.iter().map(|file| (file.path.clone(), content(file))).collect()
+    let files = spec.files.iter().map(|file| (file.path.clone(), content(file)));
+    let secret = spec.secret_files.iter();
+    files.chain(secret.map(|f| (f.path.clone(), format!("the secret {}", f.secret)))).collect()
 }
 
 fn maps<K: Ord + core::fmt::Display, V>(

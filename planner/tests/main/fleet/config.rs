@@ -1,6 +1,8 @@
 //! The few lines that a fleet is written in, with a default for everything.
 
-use planner::model::name::{AppName, FleetName, GroupName, HostName, Region, SourceName};
+use planner::model::name::{
+    AppName, FleetName, GroupName, HostName, Region, SecretName, SourceName,
+};
 use planner::model::policy::{DriftPolicy, MaxLoss, Policy, Spread};
 use planner::model::slot::SlotId;
 use serde::Deserialize;
@@ -90,6 +92,10 @@ pub(crate) struct GroupConfig {
     pub(crate) scale: Option<BTreeMap<Region, u32>>,
     pub(crate) mounts: BTreeMap<SourceName, MountConfig>,
     pub(crate) env: BTreeMap<String, String>,
+    /// Versions of those that are set.
+    pub(crate) secrets: BTreeMap<SecretName, u64>,
+    /// Paths of files, and the secrets that they are.
+    pub(crate) secret_files: BTreeMap<String, SecretName>,
     pub(crate) services: bool,
     pub(crate) checks: bool,
     pub(crate) strategy: Option<String>,
@@ -105,6 +111,8 @@ impl Default for GroupConfig {
             scale: None,
             mounts: BTreeMap::new(),
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
             services: false,
             checks: false,
             strategy: None,

@@ -10,7 +10,7 @@ use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
 use planner::model::id::digest_of;
-use planner::model::instance::{Restart, Supervision};
+use planner::model::instance::{Restart, SecretFile, Supervision};
 use planner::model::name::{AppName, GroupName, HostName, SourceName};
 use planner::model::network::{Port, Subnet};
 use planner::model::release::CommitId;
@@ -119,6 +119,10 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             (source.clone(), mount)
         })
         .collect();
+    let secret_files = group
+        .secret_files
+        .iter()
+        .map(|(path, secret)| SecretFile { path: path.clone(), secret: secret.clone() });
     let check = Check {
         name: "services:8080".to_string(),
         port: Port(8080),
@@ -137,9 +141,10 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
         argv: vec!["serve".to_string()],
         env: group.env.clone(),
         files: Vec::new(),
-        secrets: BTreeMap::new(),
+        secret_files: secret_files.collect(),
+        secrets: group.secrets.clone(),
         primary_region: None,
-        guest: Guest { memory: Size::parse(&group.memory).unwrap(), cpus: 1 },
+        guest: Guest::new(Size::parse(&group.memory).unwrap(), 1),
         has_services: group.services,
         ports: if group.services { vec![Port(8080)] } else { Vec::new() },
         checks: if group.checks { vec![check] } else { Vec::new() },

@@ -47,7 +47,7 @@ fn a_new_release_says_by_name_what_is_different() {
     group.files[0].content = b"a\nB\n".to_vec();
     group.mounts.values_mut().for_each(|mount| mount.destination = "/srv".into());
     group.guest.cpus = 2;
-    group.secrets.insert("KEY".into(), 3);
+    group.secrets.insert("KEY".parse().unwrap(), 3);
     let artifact = Resolved::Found(Artifact::Tree { digest: "b".repeat(64) });
     world.artifacts.insert("web".parse().unwrap(), artifact);
     let planned = world.apply();
@@ -64,7 +64,7 @@ fn a_new_release_says_by_name_what_is_different() {
           - b
           + B
         mounts.data: /data → /srv
-        + secrets.KEY: (sensitive)
+        + secrets.KEY: version 3
         cpus: 1 → 2
 ";
     assert_eq!(told.replace(&format!("{command}\n"), ""), expected);

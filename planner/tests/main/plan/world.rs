@@ -85,6 +85,8 @@ impl World {
             header: Size::from_mib(16),
             cap_enforced: true,
             grows_online: true,
+            copies_online: true,
+            fill: None,
         };
         let reading = Reading {
             at: START,
@@ -271,6 +273,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         argv: vec!["./run".into()],
         env: BTreeMap::new(),
         files: Vec::new(),
+        secret_files: Vec::new(),
         secrets: BTreeMap::new(),
         primary_region: Some("ewr".parse().unwrap()),
         guest: Guest::DEFAULT,

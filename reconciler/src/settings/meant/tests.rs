@@ -41,11 +41,29 @@ fn defaults_come_from_the_machine() {
 }
 
 #[test]
+fn the_example_of_the_docs_can_be_read() {
+    let page = include_str!("../../../../docs/tiedown-toml.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let settings = read("tiedown.toml", example, &machine()).unwrap();
+    assert_eq!(settings.hosts.len(), 1);
+}
+
+#[test]
+fn a_renamed_host_keeps_its_directory() {
+    let text = SMALL.replace("name = \"ewr-1\"", "name = \"east-1\"\nwas = \"ewr-1\"");
+    let settings = read("tiedown.toml", &text, &machine()).unwrap();
+    let host = &settings.hosts[&HostName::new("east-1").unwrap()];
+    assert_eq!(*host.storage.path(), settings.state_dir.join("hosts/ewr-1"));
+}
+
+#[test]
 fn everything_can_be_written() {
     let text = "fleet = \"prod\"\nstate_dir = \"/srv/tiedown\"\n[apps]\ninclude = [\"a/fly.toml\"]\n\
                 exclude = [\"b/**\"]\n[policy]\novercommit = 1.5\nspread = \"zone\"\n\
                 max_loss = { count = 0, share = 0.25 }\n[policy.drift]\nsize = \"warn\"\n\
-                marks = \"ignore\"\n[[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
+                marks = \"ignore\"\n[serve]\ninterval = \"90s\"\ntime_zone = \"UTC\"\n\
+                windows = [\"Mon-Fri 08:00-18:00\"]\nfreezes = [\"2026-12-20..2027-01-06\"]\n\
+                [[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
                 zone = \"a\"\nstate = \"cordoned\"\nwas = \"g\"\nsubnet = \"10.9.0.0/24\"\n\
                 memory = \"64GB\"\ncpus = 16\n\
                 storage = { driver = \"local\", path = \"disks/h\", capacity = \"1TB\" }\n\
@@ -56,6 +74,9 @@ fn everything_can_be_written() {
         (vec!["a/fly.toml".into()], vec!["b/**".into()])
     );
     assert_eq!(settings.policy.overcommit_thousandths, 1500);
+    assert_eq!(settings.serve.interval.as_secs(), 90);
+    let schedule = settings.serve.schedule;
+    assert_eq!((schedule.windows.len(), schedule.freezes.len()), (1, 1));
     assert_eq!(settings.policy.spread, Spread::Zone);
     assert_eq!(settings.policy.max_loss, MaxLoss { count: 0, share_thousandths: 250 });
     let drift = settings.policy.drift;
@@ -116,6 +137,10 @@ fn each_clash_has_one_message() {
             "subnets of a (10.0.0.0/8) and b (10.1.0.0/24) overlap",
         ),
         (host("a", lvm) + &host("b", lvm), "hosts a and b have one pool"),
+        (
+            host("a", local) + &host("b", &format!("was = \"a\"\n{local}")),
+            "b was a, which is a host itself",
+        ),
         (
             host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"../t\" }"),
             "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const TOKEN: &str = "t0ken-of-the-forge-5f1c";
+/// `x-access-token:TOKEN`, as it is sent.
+const SENT: &str = "eC1hY2Nlc3MtdG9rZW46dDBrZW4tb2YtdGhlLWZvcmdlLTVmMWM=";
 const SECRET: &str = "s3cret-of-the-webhooks";
 const READER: &str = "t0ken-of-the-readers";
 
 /// CGI for `git http-backend`. Whoever does not show the token is asked for it; whenever somebody
 /// comes, it is looked whether a secret is among the arguments of any process.
-const FORGE: &str = r#"use strict; use warnings; use IO::Socket::INET; use MIME::Base64;
+const FORGE: &str = r#"use strict; use warnings; use IO::Socket::INET;
 my ($root, $port, $leaks) = @ARGV; my $token = $ENV{FORGE_TOKEN}; $SIG{CHLD} = 'IGNORE'; $ENV{PATH} = '/usr/local/bin:/usr/bin:/bin';
 my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 64, ReuseAddr => 1) or die $!;
 while (my $c = $s->accept) {
@@ -23,7 +25,7 @@ while (my $c = $s->accept) {
     if (index($t, $token) >= 0) { open(my $o, '>>', $leaks); print {$o} "$t\n" } }
   my ($m, $u) = (<$c> // '') =~ m{^(\w+) (\S+)} or exit; my %h;
   while (defined(my $l = <$c>)) { last if $l =~ /^\r?\n$/; $h{lc $1} = $2 if $l =~ /^([^:]+):\s*(.*?)\r?\n/ }
-  my $want = 'Basic ' . encode_base64("x-access-token:$token", '');
+  my $want = "Basic $ENV{FORGE_SENT}";
   if (($h{authorization} // '') ne $want) {
     print {$c} "HTTP/1.1 401 no\r\nWWW-Authenticate: Basic realm=\"forge\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"; exit }
   my ($p, $q) = split /\?/, $u, 2; my $n = $h{'content-length'} // 0; my $b = ''; read($c, $b, $n) if $n;
@@ -56,6 +58,7 @@ impl Forge {
             .arg(leaks(fleet))
             .env("GIT_CONFIG_GLOBAL", root.join(".gitconfig"))
             .env("FORGE_TOKEN", TOKEN)
+            .env("FORGE_SENT", SENT)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -91,12 +94,12 @@ fn leaks(fleet: &Fleet) -> std::path::PathBuf {
     fleet.root_path().join("leaks")
 }
 
-/// Every file under a directory.
+/// Every file under a directory, but for volumes, which are large and not ours to write.
 fn files(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => files(&entry.path(), found),
-            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            Ok(kind) if kind.is_file() && entry.file_name() != "image" => found.push(entry.path()),
             _ => {}
         }
     }
