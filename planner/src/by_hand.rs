@@ -4,6 +4,7 @@
 
 mod hold;
 mod restart;
+mod run;
 mod snapshot;
 mod volume;
 
@@ -12,7 +13,7 @@ use crate::model::artifact::Artifacts;
 use crate::model::claim::Claims;
 use crate::model::desired::Desired;
 use crate::model::id::VolumeId;
-use crate::model::name::{AppName, SnapshotName};
+use crate::model::name::{AppName, GroupName, SnapshotName};
 use crate::model::observed::Observed;
 use crate::model::permit::Permits;
 use crate::model::policy::Policy;
@@ -21,6 +22,8 @@ use crate::recover::{Ground, recover};
 use crate::report::Report;
 use crate::rollout::{Rolled, roll_out};
 use crate::{Inputs, Planned, order, placement, safety};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,15 @@ pub enum Request {
     RestartApp {
         /// Which.
         app: AppName,
+    },
+    /// An instance of a group is started that is to end by itself, and its end is waited for.
+    Run {
+        /// The app.
+        app: AppName,
+        /// The group.
+        group: GroupName,
+        /// Program and arguments instead of the group's own.
+        argv: Option<Vec<String>>,
     },
     /// A retired volume and its data go.
     Destroy {
@@ -75,7 +87,10 @@ impl Request {
             | Self::Unhold { .. }
             | Self::Destroy { .. }
             | Self::Snapshot { .. } => false,
-            Self::RestartSlot { .. } | Self::RestartApp { .. } | Self::Adopt { .. } => true,
+            Self::RestartSlot { .. }
+            | Self::RestartApp { .. }
+            | Self::Run { .. }
+            | Self::Adopt { .. } => true,
         }
     }
 }
@@ -111,6 +126,11 @@ pub fn plan(
             let asked = restart::Asked::App(app);
             let diff = restart::restart(&inputs, &ground, &asked, &mut heard, &mut report);
             carry_on(&inputs, &ground, diff, &mut report)
+        }
+        Request::Run { app, group, argv } => {
+            let asked = run::Asked { app, group, argv: argv.as_deref() };
+            let rolled = run::run(&inputs, &ground, &asked, &mut heard, &mut report);
+            (Diff::default(), rolled)
         }
         Request::Destroy { volume } => {
             let diff = volume::destroy(&inputs, &ground, volume, &mut report);

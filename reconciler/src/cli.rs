@@ -26,6 +26,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod run;
 mod schema;
 mod secrets;
 mod serve;
@@ -78,6 +79,7 @@ enum Command {
     Hold(hold::Args),
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
+    Run(run::Args),
     Serve(serve::Args),
     Hook(hook::Args),
     Approve(approve::Args),
@@ -106,8 +108,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         _ => (LogFormat::Text, None),
     };
     log_to_stderr(format, level);
-    let lines = matches!(cli.command, Command::Apply(_));
-    let output = Output { format: cli.global.format.format(), lines };
+    let passes_on = matches!(cli.command, Command::Run(_));
+    let lines = passes_on || matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines, passes_on };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -155,6 +158,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Secrets(args) => ended(secrets::run(args, global, output)),
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Run(args) => run::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Serve(args) => serve::run(args, global, output).await,
         Command::Hook(args) => hook::run(args, global, output).await,

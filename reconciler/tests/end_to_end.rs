@@ -4,6 +4,7 @@
 mod fleet;
 
 mod crashes;
+mod deploys;
 mod endings;
 mod failures;
 mod hands;
@@ -11,6 +12,7 @@ mod hooks;
 mod mistakes;
 mod partial;
 mod privileges;
+mod quickstart;
 mod saved;
 mod secrets;
 mod serve;

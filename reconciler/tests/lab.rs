@@ -1,7 +1,7 @@
 //! `tiedown` on real encrypted LVM volumes, inside a Linux host that runs as one process
 //! (`fixtures/lab/run`): what a person does with the fleet of `fixtures/lab/fleet`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,11 +18,9 @@ fn works() -> bool {
     let missing: Vec<_> =
         needed.into_iter().filter(|name| executor::command::find(name).is_none()).collect();
     if !missing.is_empty() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n*** SKIPPED, NOT TESTED: fleets on LVM: {missing:?} not installed; run \
-             fixtures/prepare.sh"
-        );
+        crate::skipped(&format!(
+            "fleets on LVM: {missing:?} not installed; run fixtures/prepare.sh"
+        ));
     }
     missing.is_empty()
 }

@@ -11,3 +11,10 @@ mod command_line;
 mod end_to_end;
 mod lab;
 mod tidy;
+
+use std::io::Write;
+
+/// Says that something is not tested, past the capture of the test harness.
+pub(crate) fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, NOT TESTED: {what}");
+}

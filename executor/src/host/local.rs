@@ -95,8 +95,14 @@ impl Host for LocalHost {
         Ok(instances.remove(id))
     }
 
-    async fn ask(&self, address: Ipv4Addr, check: &Check) -> Answer {
-        probe::ask(address, check).await
+    async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
+        match probe::ask(address, check).await {
+            Answer::Passing => match self.runtime.listens(instance, address, check.port).await {
+                Ok(()) => Answer::Passing,
+                Err(seen) => Answer::Failing { seen },
+            },
+            failing @ Answer::Failing { .. } => failing,
+        }
     }
 
     async fn resume(&self) -> Result<Vec<Resumed>, StepError> {

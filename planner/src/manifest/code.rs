@@ -111,6 +111,7 @@ codes! {
     Strategy "strategy" Error Refuses "The strategy is canary, rolling, immediate or bluegreen.";
     CanaryWithMounts "canary-with-mounts" Error Refuses "There is no volume for an extra instance: no canary with mounts, but for canary = \"clone\".";
     BluegreenWithMounts "bluegreen-with-mounts" Error Silent "There are no volumes for a second set of instances: no bluegreen with mounts.";
+    BluegreenWithoutChecks "bluegreen-without-checks" Error Silent "Bluegreen goes on when checks pass: it needs at least one, and flyctl refuses to deploy without.";
     MaxUnavailable "max-unavailable" Error Silent "max_unavailable is more than 0.";
     MaxUnavailableUnused "max-unavailable-unused" Warning Warns "max_unavailable is of use with rolling and canary only.";
     BadCommand "bad-command" Error Refuses "A command has closed quotes.";
@@ -126,6 +127,7 @@ codes! {
     BadSetting "bad-setting" Error Silent "A setting of `[tiedown]` has a value that it allows.";
     UnknownScaleGroup "unknown-scale-group" Error Silent "[tiedown.scale] names process groups that exist.";
     UnknownSource "unknown-source" Error Silent "[tiedown.volumes] names volumes that are mounted.";
+    MovesNothing "moves-nothing" Warning Silent "A name in `moved` became one that there is.";
     UnknownRegion "unknown-region" Error Silent "A region is one that the fleet has hosts in.";
     NoRegion "no-region" Error Silent "A manifest says where its slots go, unless the fleet has one region.";
     FileMissing "file-missing" Error Silent "A local_path names a file of the same commit.";

@@ -135,5 +135,6 @@ const fn verb(verb: planner::plan::change::Verb) -> &'static str {
         Verb::Redeploy => "deployed anew",
         Verb::Restart => "restarted",
         Verb::Update => "changed",
+        Verb::Run => "run",
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn run(wish: Wish<'_>, global: &Global, output: Output) -> anyh
     if is_idle(&looked) {
         return idle(&looked, output);
     }
-    let shown = unless_closed(show(&looked, output))?;
+    let shown = output.passes_on || unless_closed(show(&looked, output))?;
     if let Some(question) = wish.question
         && !(shown && confirmed(&question(&looked), output))
     {

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 43] = [
     "",
     "init",
     "doctor",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 42] = [
     "hold",
     "unhold",
     "restart",
+    "run",
     "serve",
     "hook",
     "hook pre-receive",

@@ -134,7 +134,7 @@ fn plain(observed: &Observed, claims: &Claims) -> (Observed, Claims) {
             // What a pool that is made is like is the driver's to say.
             pool.used = Size::ZERO;
             (pool.extent, pool.header) = (Size::ZERO, Size::ZERO);
-            (pool.cap_enforced, pool.grows_online) = (true, true);
+            (pool.cap_enforced, pool.grows_online, pool.copies_online) = (true, true, true);
         }
         for view in reading.volumes.values_mut() {
             view.allocated = Size::ZERO;

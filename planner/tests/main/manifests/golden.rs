@@ -25,7 +25,7 @@ fn every_mistake_has_its_exact_message() {
 }
 
 /// What may only not be there because the line that says it is no TOML.
-const OF_ABSENCE: [Code; 17] = [
+const OF_ABSENCE: [Code; 18] = [
     Code::AppMissing,
     Code::BadSource,
     Code::BadDestination,
@@ -43,6 +43,7 @@ const OF_ABSENCE: [Code; 17] = [
     Code::FileWithoutSource,
     Code::UnknownScaleGroup,
     Code::UnknownSource,
+    Code::MovesNothing,
 ];
 
 #[test]
