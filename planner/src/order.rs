@@ -8,7 +8,7 @@ use crate::model::host::HostState;
 use crate::model::instance::Role;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
-use crate::model::observed::InstanceState;
+use crate::model::observed::{InstanceState, PoolView};
 use crate::model::release::Release;
 use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
@@ -31,6 +31,7 @@ pub(crate) fn finish(
     mut report: Report,
 ) -> Planned {
     report_foreign(inputs, &ground, &mut report);
+    report_full(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
     link(&mut rollouts, &changes);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
@@ -265,6 +266,20 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
         ..record.clone()
     });
     there.chain(gone).collect()
+}
+
+/// Pools that take nothing more, and those that soon will not.
+fn report_full(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
+    for (host, trusted) in &ground.trusted {
+        let PoolView::Present(pool) = &trusted.reading.pool else { continue };
+        let Some(fill) = pool.fill else { continue };
+        let full = inputs.policy.full;
+        if let Some(why) = full.excess(fill).or_else(|| full.nearly(fill)) {
+            let hint = "make the pool larger with lvextend (data: -L, metadata: \
+                        --poolmetadatasize), or destroy snapshots and retired volumes";
+            report.say(Kind::Note, Object::Pool { host: (*host).clone() }, why, hint);
+        }
+    }
 }
 
 fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {

@@ -11,6 +11,7 @@ mod instance;
 mod lane;
 mod release;
 mod removal;
+mod restoring;
 mod rolling;
 mod run;
 mod step;
@@ -39,6 +40,7 @@ use instance::Crew;
 pub(crate) use run::{Place, run};
 
 pub(crate) use copying::Copying;
+pub(crate) use restoring::Restoring;
 
 /// What is done, and what that changes.
 #[derive(Default)]

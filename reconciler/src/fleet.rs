@@ -209,7 +209,8 @@ fn storage(
         }
         StorageSettings::Lvm { group, pool, .. } => {
             let keys = SealedKeys::new(fleet.clone(), dir.clone(), None);
-            Box::new(LvmStorage::new(fleet, name, dir.clone(), group, pool, Box::new(keys)))
+            let storage = LvmStorage::new(fleet, name, dir.clone(), group, pool, Box::new(keys));
+            Box::new(storage.until(settings.policy.full))
         }
     }
 }

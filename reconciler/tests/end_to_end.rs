@@ -17,5 +17,6 @@ mod saved;
 mod secrets;
 mod serve;
 mod simulated;
+mod snapshots;
 mod stories;
 mod tools;

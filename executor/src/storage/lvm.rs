@@ -27,6 +27,7 @@ use marks::Label;
 use planner::model::id::{PoolId, VolumeId};
 use planner::model::name::{FleetName, HostName};
 use planner::model::observed::PoolView;
+use planner::model::policy::Fullness;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::{Keeping, VolumeSpec, VolumeState};
@@ -49,6 +50,8 @@ pub struct LvmStorage {
     /// The thin pool in it.
     pool: String,
     keys: Box<dyn Keys>,
+    /// How full the pool may become.
+    full: Fullness,
 }
 
 /// A volume of ours that is whole: what LVM has, what its marks say, what is written down of it.
@@ -70,7 +73,22 @@ impl LvmStorage {
         pool: &str,
         keys: Box<dyn Keys>,
     ) -> Self {
-        Self { fleet, host, dir, group: group.to_owned(), pool: pool.to_owned(), keys }
+        Self {
+            fleet,
+            host,
+            dir,
+            group: group.to_owned(),
+            pool: pool.to_owned(),
+            keys,
+            full: Fullness::default(),
+        }
+    }
+
+    /// The same, with other limits to how full the pool may become.
+    #[must_use]
+    pub const fn until(mut self, full: Fullness) -> Self {
+        self.full = full;
+        self
     }
 
     fn what(&self) -> String {

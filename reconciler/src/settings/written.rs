@@ -8,7 +8,7 @@ use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{Auto, DriftPolicy, MaxLoss, OnDrift, Policy, Spread};
+use planner::model::policy::{Auto, DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -339,7 +339,7 @@ fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDr
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "auto"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full", "auto"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -349,12 +349,15 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
         count = loss.count(reader, "count", 0);
         share = loss.thousandths(reader, "share", 0..=1000);
     }
+    let full = section.table(reader, "full", "`full`");
+    let full = full.map_or(default.full, |full| read_full(reader, &full));
     let drift = section.table(reader, "drift", "[policy.drift]");
     let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
     let autos = [("none", Auto::None), ("safe", Auto::Safe), ("all", Auto::All)];
     let auto = section.word(reader, "auto", &autos);
     Policy {
         drift,
+        full,
         auto: auto.map_or(default.auto, |at| at.value),
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
@@ -362,6 +365,17 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
             count: count.unwrap_or(default.max_loss.count),
             share_thousandths: share.unwrap_or(default.max_loss.share_thousandths),
         },
+    }
+}
+
+fn read_full(reader: &mut Reader<'_>, section: &Section<'_>) -> Fullness {
+    section.allow(reader, &["data", "metadata", "warned"]);
+    let default = Fullness::default();
+    let mut share = |key: &str| section.thousandths(reader, key, 0..=1000);
+    Fullness {
+        data_thousandths: share("data").unwrap_or(default.data_thousandths),
+        metadata_thousandths: share("metadata").unwrap_or(default.metadata_thousandths),
+        warned_thousandths: share("warned").unwrap_or(default.warned_thousandths),
     }
 }
 

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 43] = [
+const COMMANDS: [&str; 45] = [
     "",
     "init",
     "doctor",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 43] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",

@@ -14,6 +14,7 @@ use crate::ensure::Ensured;
 use crate::names;
 use crate::storage::StorageError;
 use planner::model::id::VolumeId;
+use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use std::path::Path;
@@ -69,9 +70,7 @@ impl LvmStorage {
         mut record: VolumeRecord,
     ) -> Result<Volume, StorageError> {
         let (id, of) = (record.spec.id.clone(), origin.label.spec.id.clone());
-        if let Some(open) = kernel::mapped()?.get(&names::opened(&of)) {
-            disk::flush(&origin.dir, &kernel::node(&names::opened(&of), open)?)?;
-        }
+        self.flush(origin).await?;
         let label = Label {
             fleet: self.fleet.clone(),
             pool: record.pool.clone(),
@@ -102,6 +101,16 @@ impl LvmStorage {
         check(&id, &open).await?;
         self.close(&id).await?;
         Ok(volume)
+    }
+
+    /// Trims a volume that is open, and writes out what was written to it.
+    pub(super) async fn flush(&self, volume: &Volume) -> Result<(), StorageError> {
+        let id = &volume.label.spec.id;
+        let name = names::opened(id);
+        let Some(open) = kernel::mapped()?.remove(&name) else { return Ok(()) };
+        let pool = self.read().await?.volumes.remove(&self.pool);
+        let block = pool.map_or(Size::ZERO, |pool| pool.chunk);
+        disk::flush(id, &volume.dir, &kernel::node(&name, &open)?, block).await
     }
 
     /// Puts the volume's own key and identity in place of those that came with the data.

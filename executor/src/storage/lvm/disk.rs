@@ -214,10 +214,21 @@ fn mount_again(open: &Path, place: &Path) -> Result<(), StorageError> {
         .map_err(|error| io("mounting", place)(error.into()))
 }
 
-/// Writes everything out that whoever has the volume mounted has written to it.
-pub(super) fn flush(dir: &VolumeDir, open: &Path) -> Result<(), StorageError> {
+/// Gives the pool back what files no longer use, then writes everything out that whoever has the
+/// volume mounted has written to it.
+pub(super) async fn flush(
+    id: &VolumeId,
+    dir: &VolumeDir,
+    open: &Path,
+    block: Size,
+) -> Result<(), StorageError> {
     let place = dir.growing();
     mount_again(open, &place)?;
+    // Less than a block of the pool would free nothing.
+    let command = program("fstrim")?.args(["--minimum", &block.bytes().to_string()]).arg(&place);
+    if let Err(error) = run(format!("trimming volume {id}"), command).await {
+        tracing::warn!(%error, "volume {id} was not trimmed; nothing depends on it");
+    }
     let flushed = File::open(&place)
         .and_then(|file| rustix::fs::syncfs(&file).map_err(Into::into))
         .map_err(io("syncing", &place));

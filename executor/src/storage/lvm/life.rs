@@ -145,6 +145,10 @@ impl LvmStorage {
             VolumeState::Making | VolumeState::Attached => now,
             VolumeState::Erasing => return Err(not_so(&volume.label)),
         };
+        // What it does not use is the pool's, while it is kept; a broken file system is kept too.
+        if let Err(error) = self.flush(&volume).await {
+            tracing::warn!(error = crate::chain(&error), "volume {id} was not trimmed");
+        }
         let _idle = self.idle_file(id, &volume.dir).await?;
         if let Some(Target::Thin { mapped }) =
             snapshot.targets.get(&names::mapped(&self.group, id.as_str()))

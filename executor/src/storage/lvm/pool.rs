@@ -15,16 +15,6 @@ use planner::model::id::PoolId;
 use planner::model::observed::{Fill, Pool, PoolView};
 use planner::model::size::Size;
 
-/// No volume is made or grown from here on, in hundredths of the pool's data: what is full fails
-/// writes of every volume in it.
-const DATA_MOST: u64 = 85;
-
-/// The same for the pool's metadata: when that is full, every volume fails at once.
-const METADATA_MOST: u64 = 75;
-
-/// How many hundredths before those it is warned.
-const WARNED_BEFORE: u64 = 15;
-
 /// Blocks of a new pool. Large blocks need little metadata.
 const CHUNK: &str = "512k";
 
@@ -58,10 +48,7 @@ impl LvmStorage {
             cap_enforced: true,
             grows_online: image::grows_online(),
             copies_online: true,
-            fill: Some(Fill {
-                data: thousandths(status.data),
-                metadata: thousandths(status.metadata),
-            }),
+            fill: Some(fill(&status)),
         }))
     }
 
@@ -142,19 +129,15 @@ impl LvmStorage {
                  nothing must be made in it"
             ));
         }
-        for (what, (used, total), most, way) in [
-            ("data", status.data, DATA_MOST, "lvextend -L +SIZE"),
-            ("metadata", status.metadata, METADATA_MOST, "lvextend --poolmetadatasize +SIZE"),
-        ] {
-            let percent = used.saturating_mul(100) / total;
-            if percent >= most {
-                return refused(format!(
-                    "has {percent} % of its {what} in use, and takes nothing more from {most} %: {way} {at}"
-                ));
-            }
-            if percent + WARNED_BEFORE >= most {
-                tracing::warn!("{} has {percent} % of its {what} in use", self.what());
-            }
+        let fill = fill(&status);
+        if let Some(why) = self.full.excess(fill) {
+            return refused(format!(
+                "{why}: lvextend -L +SIZE {at} for data, lvextend --poolmetadatasize +SIZE {at} for \
+                 metadata"
+            ));
+        }
+        if let Some(why) = self.full.nearly(fill) {
+            tracing::warn!("{} {why}", self.what());
         }
         Ok(())
     }
@@ -239,6 +222,10 @@ impl LvmStorage {
     pub(super) fn full(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
     }
+}
+
+fn fill(status: &PoolStatus) -> Fill {
+    Fill { data: thousandths(status.data), metadata: thousandths(status.metadata) }
 }
 
 /// A share, rounded up: what is nearly full is not less full than it is.

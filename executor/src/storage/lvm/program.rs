@@ -14,7 +14,7 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
         "lvm" => "lvm2",
         "dmsetup" => "dmsetup",
         "cryptsetup" => "cryptsetup-bin",
-        "blkid" => "util-linux",
+        "blkid" | "fstrim" => "util-linux",
         _ => "e2fsprogs",
     };
     let command = Command::named(name).map_err(|_| StorageError::Missing {

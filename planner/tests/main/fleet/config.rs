@@ -3,7 +3,7 @@
 use planner::model::name::{
     AppName, FleetName, GroupName, HostName, Region, SecretName, SourceName,
 };
-use planner::model::policy::{DriftPolicy, MaxLoss, Policy, Spread};
+use planner::model::policy::{DriftPolicy, Fullness, MaxLoss, Policy, Spread};
 use planner::model::slot::SlotId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -192,6 +192,7 @@ impl Default for PolicyConfig {
 impl Config {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
+            full: Fullness::default(),
             auto: planner::model::policy::Auto::Safe,
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,

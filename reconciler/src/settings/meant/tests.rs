@@ -1,7 +1,7 @@
 //! What a `tiedown.toml` means on some machine, and every way it can be wrong.
 
 use super::*;
-use planner::model::policy::{MaxLoss, OnDrift, Spread};
+use planner::model::policy::{Fullness, MaxLoss, OnDrift, Spread};
 use planner::model::size::Size;
 
 fn machine() -> Machine {
@@ -60,7 +60,7 @@ fn a_renamed_host_keeps_its_directory() {
 fn everything_can_be_written() {
     let text = "fleet = \"prod\"\nstate_dir = \"/srv/tiedown\"\n[apps]\ninclude = [\"a/fly.toml\"]\n\
                 exclude = [\"b/**\"]\n[policy]\novercommit = 1.5\nspread = \"zone\"\n\
-                max_loss = { count = 0, share = 0.25 }\n[policy.drift]\nsize = \"warn\"\n\
+                max_loss = { count = 0, share = 0.25 }\nfull = { data = 0.9 }\n[policy.drift]\nsize = \"warn\"\n\
                 marks = \"ignore\"\n[serve]\ninterval = \"90s\"\ntime_zone = \"UTC\"\n\
                 windows = [\"Mon-Fri 08:00-18:00\"]\nfreezes = [\"2026-12-20..2027-01-06\"]\n\
                 [[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
@@ -79,6 +79,8 @@ fn everything_can_be_written() {
     assert_eq!((schedule.windows.len(), schedule.freezes.len()), (1, 1));
     assert_eq!(settings.policy.spread, Spread::Zone);
     assert_eq!(settings.policy.max_loss, MaxLoss { count: 0, share_thousandths: 250 });
+    let full = Fullness { data_thousandths: 900, ..Fullness::default() };
+    assert_eq!(settings.policy.full, full);
     let drift = settings.policy.drift;
     assert_eq!(
         (drift.state, drift.size, drift.marks),
