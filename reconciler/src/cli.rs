@@ -16,7 +16,9 @@ mod global;
 mod history;
 mod hold;
 mod hook;
+mod host;
 mod init;
+mod keys;
 mod logs;
 mod observe;
 mod output;
@@ -87,6 +89,8 @@ enum Command {
     Unpause(pause::UnpauseArgs),
     Down(down::Args),
     Resume(resume::Args),
+    Keys(keys::Args),
+    Host(host::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -167,6 +171,8 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Unpause(args) => ended(pause::unpause(args, global, output)),
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Keys(args) => ended(keys::run(args, global, output).await),
+        Command::Host(args) => ended(host::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

@@ -6,6 +6,7 @@ pub mod fleet;
 pub mod git;
 pub mod history;
 pub mod pass;
+mod passphrase;
 pub mod prepare;
 pub mod repository;
 pub mod serve;

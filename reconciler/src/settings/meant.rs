@@ -106,7 +106,8 @@ fn hosts(
             }
             None => StorageSettings::Local { path },
         };
-        let settings = HostSettings { spec, storage, runtime: host.runtime };
+        let keys = host.keys.clone();
+        let settings = HostSettings { spec, storage, runtime: host.runtime, keys };
         hosts.insert(host.name.value.clone(), settings);
         subnets.push((&host.name.value, subnet));
     }

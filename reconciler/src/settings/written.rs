@@ -3,6 +3,7 @@
 
 mod serve;
 
+use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
 use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
@@ -59,6 +60,8 @@ pub struct WrittenHost {
     pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
+    /// `keys`.
+    pub keys: KeysSettings,
 }
 
 impl WrittenHost {
@@ -119,17 +122,6 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         policy,
         serve,
     })
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = Path::new(text);
-    let plain =
-        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if path.is_absolute() && plain && path.parent().is_some() {
-        return Ok(path.to_owned());
-    }
-    let shown: String = text.chars().take(80).collect();
-    Err(format!("{shown:?} must be an absolute path without `..`, and not `/`"))
 }
 
 fn inside(text: &str) -> Result<String, String> {
@@ -207,8 +199,9 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
 }
 
 fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHost> {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "name", "region", "zone", "state", "was", "subnet", "memory", "cpus", "storage", "runtime",
+        "keys",
     ];
     section.allow(reader, &KEYS);
     for (key, example) in [
@@ -232,6 +225,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let storage = storage.map(|storage| read_storage(reader, &storage));
     let runtime = section.has("runtime");
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
+    let keys = keys::read(reader, section);
     let name = name?;
     let (path, capacity, lvm) = storage??;
     // A host that was renamed has its directory under the name that it was made with.
@@ -250,6 +244,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
         capacity,
         lvm,
         runtime: runtime?,
+        keys,
     })
 }
 

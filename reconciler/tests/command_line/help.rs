@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 45] = [
+const COMMANDS: [&str; 51] = [
     "",
     "init",
     "doctor",
@@ -47,6 +47,12 @@ const COMMANDS: [&str; 45] = [
     "unpause",
     "down",
     "resume",
+    "host",
+    "host init",
+    "keys",
+    "keys export",
+    "keys verify",
+    "keys import",
     "schema",
     "completions",
     "man",
