@@ -5,21 +5,18 @@
 mod book;
 
 use crate::model::claim::Claims;
-use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
-use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::plan::change::Change;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
 use crate::plan::{Lane, Plan, Rollout, RolloutId, Wave};
 use crate::simulate::{carry_out, in_order};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use book::Book;
 
@@ -249,8 +246,7 @@ impl<'a> Judging<'a> {
             !stale.contains(&record.app) && now.apps.get(&record.app) == seen.apps.get(&record.app)
         });
         plan.completes_catalog &= !ended.values().any(|end| *end == End::Stale);
-        let touched = touched(&rollouts);
-        plan.changes.retain(|change| is_left(change, &touched));
+        plan.changes = plan.changes_of(&rollouts);
         plan.rollouts = rollouts;
         left
     }
@@ -262,34 +258,4 @@ fn is_undone(step: &Step, later: &[Step]) -> bool {
     later.iter().any(
         |step| matches!(&step.act, Act::StartInstance { instance: spec } if spec.id == *instance),
     )
-}
-
-/// What is left to do something to.
-#[derive(Default)]
-struct Touched {
-    slots: BTreeSet<SlotId>,
-    volumes: BTreeSet<VolumeId>,
-    /// By their names.
-    others: BTreeSet<String>,
-}
-
-fn touched(rollouts: &[Rollout]) -> Touched {
-    let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
-    let mut touched = Touched::default();
-    for lane in lanes {
-        touched.slots.extend(lane.object.slot().cloned());
-        touched.volumes.extend(lane.steps.iter().filter_map(|step| step.act.volume().cloned()));
-        touched.others.insert(lane.object.to_string());
-    }
-    touched
-}
-
-fn is_left(change: &Change, touched: &Touched) -> bool {
-    match &change.object {
-        Object::Volume { volume, .. } => touched.volumes.contains(volume),
-        object => match object.slot() {
-            Some(slot) => touched.slots.contains(slot),
-            None => touched.others.contains(&object.to_string()),
-        },
-    }
 }

@@ -49,6 +49,7 @@ impl FakeHost {
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
+            isolates: true,
             pool: PoolView::Absent,
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),

@@ -6,6 +6,8 @@
 
 mod copying;
 mod disk;
+mod ground;
+mod header;
 mod kernel;
 mod life;
 mod listing;
@@ -16,6 +18,11 @@ mod program;
 mod record;
 pub mod report;
 pub mod status;
+mod together;
+mod verify;
+
+pub use ground::Ground;
+pub use verify::KeyCheck;
 
 use super::{Attachment, Contents, Medium, PoolMarks, Storage, StorageError};
 use crate::ensure::Ensured;
@@ -38,7 +45,7 @@ use std::path::Path;
 
 /// What a volume costs beside its size: the LUKS2 header, whose length is pinned, so that it is
 /// the same under every version of cryptsetup.
-pub const HEADER: Size = Size::from_mib(16);
+pub const HEADER: Size = Size::from_bytes(crate::keys::header::BYTES);
 
 /// One host's pool in a volume group.
 pub struct LvmStorage {
@@ -132,11 +139,19 @@ impl LvmStorage {
 #[async_trait]
 impl Storage for LvmStorage {
     async fn pool(&self) -> Result<PoolView, StorageError> {
-        self.look_at_pool().await
+        self.view_of_pool(&self.read_active().await?)
     }
 
     async fn contents(&self) -> Result<Contents, StorageError> {
-        self.list().await
+        self.list(&self.read().await?)
+    }
+
+    async fn look(&self) -> Result<(PoolView, Contents), StorageError> {
+        let snapshot = self.read_active().await?;
+        match self.view_of_pool(&snapshot)? {
+            PoolView::Absent => Ok((PoolView::Absent, Contents::default())),
+            view @ PoolView::Present(_) => Ok((view, self.list(&snapshot)?)),
+        }
     }
 
     async fn make_pool(&self, marks: &PoolMarks, size: Size) -> Result<Ensured, StorageError> {
@@ -145,6 +160,10 @@ impl Storage for LvmStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn make_all(&self, volumes: &[VolumeSpec]) -> Vec<Result<Ensured, StorageError>> {
+        self.make_together(volumes).await
     }
 
     async fn copy(
@@ -206,6 +225,10 @@ impl Storage for LvmStorage {
 
 fn conflict(id: &VolumeId, found: String) -> StorageError {
     StorageError::Conflict { what: format!("volume {id}"), found }
+}
+
+fn conflict_of(path: &Path, found: String) -> StorageError {
+    StorageError::Conflict { what: path.display().to_string(), found }
 }
 
 fn unreadable(what: String, why: String) -> StorageError {

@@ -30,14 +30,14 @@ const WORK: u64 = 4000;
 const VOLUMES: usize = 5;
 
 /// xorshift64*, good enough to choose acts and moments, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(super) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
@@ -270,7 +270,7 @@ async fn lines(storage: &LvmStorage, number: u32, expected: &Expected) {
 }
 
 /// The pool knows exactly the thin devices that LVM knows.
-async fn thin_ids() {
+pub(crate) async fn thin_ids() {
     let listed = bed::run(&format!("lvm lvs --noheadings -o thin_id,transaction_id {GROUP}")).await;
     let lvm: BTreeSet<u64> = listed
         .lines()

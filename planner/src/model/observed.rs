@@ -52,6 +52,9 @@ pub struct Reading {
     pub runs: BTreeSet<ArtifactKind>,
     /// Whether instances share the machine's ports: two that bind one port on all addresses meet.
     pub shared_ports: bool,
+    /// Whether it can start instances that have no network but for its checks.
+    #[serde(default)]
+    pub isolates: bool,
     /// Its pool.
     pub pool: PoolView,
     /// Volumes with our fleet's mark, by id.

@@ -302,6 +302,7 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
         machine,
         runs: kinds.collect(),
         shared_ports: false,
+        isolates: true,
         pool,
         volumes: BTreeMap::new(),
         instances: BTreeMap::new(),

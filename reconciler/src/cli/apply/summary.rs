@@ -13,7 +13,7 @@ use std::fmt::Write;
 const NAMED: usize = 20;
 
 /// The summary, with a line break at its end.
-pub(super) fn summary(outcome: &Outcome, plan: &Plan) -> String {
+pub(in crate::cli) fn summary(outcome: &Outcome, plan: &Plan) -> String {
     if outcome.is_complete() {
         let summary = plan.summary();
         let (add, change, destroy) = (summary.add, summary.change, summary.destroy);
