@@ -9,6 +9,7 @@ use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
+use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
