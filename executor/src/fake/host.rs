@@ -212,7 +212,8 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             });
             false
         }
-        Act::MakeVolume { volume } => {
+        Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
+            adopted(reading, act);
             let view = VolumeView {
                 spec: volume.clone(),
                 state: VolumeState::Attached,
@@ -247,11 +248,6 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
-        Act::AdoptVolume { name, volume } => {
-            reading.foreign.retain(|foreign| foreign.name != *name);
-            perform(reading, &Act::MakeVolume { volume: volume.clone() }, fleet, host);
-            true
-        }
         Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume } => {
             reading.volumes.remove(volume).is_none()
         }
@@ -264,6 +260,13 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
+    }
+}
+
+/// What was adopted is foreign no more.
+fn adopted(reading: &mut Reading, act: &Act) {
+    if let Act::AdoptVolume { name, .. } = act {
+        reading.foreign.retain(|foreign| foreign.name != *name);
     }
 }
 
