@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -76,14 +76,16 @@ pub enum Overrun {
     Leave,
 }
 
-/// One run of a program of the system: argv only, no shell, empty environment but `PATH` and
-/// `LC_ALL=C`, in its own process group so that a terminal's ^C does not reach it.
+/// One run of a program of the system: argv only, no shell, empty environment but `PATH`,
+/// `LC_ALL=C` and what is given to it, in its own process group so that a terminal's ^C does not reach it.
 ///
-/// `Debug` shows neither arguments nor input.
+/// `Debug` shows neither arguments nor environment nor input.
 pub struct Command {
     program: PathBuf,
     args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
     input: Option<Zeroizing<Vec<u8>>>,
+    script: Option<String>,
     deadline: Duration,
     overrun: Overrun,
 }
@@ -114,7 +116,9 @@ impl Command {
         Ok(Self {
             program,
             args: Vec::new(),
+            env: Vec::new(),
             input: None,
+            script: None,
             deadline: Duration::from_secs(60),
             overrun: Overrun::Kill,
         })
@@ -134,10 +138,26 @@ impl Command {
         self
     }
 
+    /// Adds one variable to its environment. Only its user and root can see it, as with what is
+    /// given on standard input.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
     /// Gives it these bytes on standard input, the place for what is secret; they are wiped after.
     #[must_use]
-    pub fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.input = Some(Zeroizing::new(bytes));
+    pub fn input(mut self, bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// Gives it this text on standard input, from memory and not through a pipe: it is there as a
+    /// whole, so that whoever ends this process, the program never reads half a line.
+    #[must_use]
+    pub fn script(mut self, text: String) -> Self {
+        self.script = Some(text);
         self
     }
 
@@ -154,7 +174,7 @@ impl Command {
     /// # Errors
     /// Any [`CommandError`] but `NotFound`.
     pub async fn output(self) -> Result<Output, CommandError> {
-        let Self { program, args, input, deadline, overrun } = self;
+        let Self { program, args, env, input, script, deadline, overrun } = self;
         // Arguments are not told: one may be a path that somebody named.
         tracing::debug!(program = %program.display(), "program runs");
         let failed = |source| CommandError::Io { program: program.clone(), source };
@@ -165,8 +185,13 @@ impl Command {
             .env_clear()
             .env("PATH", DIRECTORIES.join(":"))
             .env("LC_ALL", "C")
+            .envs(env)
             .current_dir("/")
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(match script {
+                Some(script) => in_memory(&script).map_err(failed)?.into(),
+                None if input.is_some() => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(stdout.try_clone().map_err(failed)?)
             .stderr(stderr.try_clone().map_err(failed)?)
             .spawn()
@@ -229,6 +254,13 @@ fn said() -> io::Result<File> {
     Ok(rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC)?.into())
 }
 
+fn in_memory(text: &str) -> io::Result<File> {
+    let mut file = said()?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
+}
+
 fn whole(file: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.rewind()?;
@@ -265,6 +297,24 @@ pub(crate) fn detach(program: &Path, directory: &Path, log: File) -> io::Result<
         return Err(io::Error::other(format!("the supervisor could not be launched ({status})")));
     }
     stdout.ok_or_else(|| io::Error::other("no pipe from the supervisor"))
+}
+
+/// Our own binary with these arguments, in a session of its own and with nothing of ours but the
+/// environment: it outlives this process and whoever started that. What it says goes to `log`.
+///
+/// # Errors
+/// It could not be started.
+pub fn leave_running(args: &[OsString], log: File) -> io::Result<Child> {
+    let setsid = find("setsid").ok_or_else(|| {
+        io::Error::other("setsid is not installed; on Debian: apt-get install util-linux")
+    })?;
+    std::process::Command::new(setsid)
+        .arg(std::env::current_exe()?)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 /// The next stage of our own binary, `internal STAGE DIRECTORY`, from the very file this process
@@ -369,6 +419,12 @@ mod tests {
         let output = command.output().await.expect("it succeeds");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "in,C\n");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "said\n");
+    }
+
+    #[tokio::test]
+    async fn a_script_is_read_as_a_whole() {
+        let output = sh("cat").script("one\ntwo\n".to_owned()).output().await.expect("success");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\n");
     }
 
     #[tokio::test]

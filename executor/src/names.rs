@@ -2,7 +2,7 @@
 //! path leaves its directory.
 //!
 //! ```text
-//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,catalog}.lock
+//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
 //! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
@@ -56,6 +56,7 @@ impl StateDir {
             LockName::App(app) => format!("app-{app}.lock"),
             LockName::Host(host) => format!("host-{host}.lock"),
             LockName::Fleet => "fleet.lock".to_owned(),
+            LockName::Passes => "passes.lock".to_owned(),
         };
         self.locks().join(name)
     }
@@ -168,6 +169,12 @@ impl HostDir {
         self.0.join("seal.key")
     }
 
+    /// How the passphrase becomes a key, where a passphrase seals the keys.
+    #[must_use]
+    pub fn seal_derivation(&self) -> PathBuf {
+        self.0.join("seal.json")
+    }
+
     /// The directory of all instances.
     #[must_use]
     pub fn instances(&self) -> PathBuf {
@@ -184,6 +191,17 @@ impl HostDir {
     #[must_use]
     pub fn trees(&self) -> PathBuf {
         self.0.join("trees")
+    }
+}
+
+impl HostDir {
+    /// The directory of something in the pool that is not ours; nothing if the name is no plain
+    /// one, or one that tiedown gives.
+    #[must_use]
+    pub fn volume_named(&self, name: &str) -> Option<VolumeDir> {
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+        let other = plain && self.volume_entry(OsStr::new(name)) == VolumeEntry::Other;
+        other.then(|| VolumeDir(self.volumes().join(name)))
     }
 }
 
@@ -254,6 +272,12 @@ impl VolumeDir {
         self.0.join("data")
     }
 
+    /// A copy of the header of an encrypted volume: without a header no key opens it.
+    #[must_use]
+    pub fn header(&self) -> PathBuf {
+        self.0.join("header.luks")
+    }
+
     /// What a new file system begins with, while it is made.
     #[must_use]
     pub fn seed(&self) -> PathBuf {
@@ -265,6 +289,14 @@ impl VolumeDir {
     pub fn growing(&self) -> PathBuf {
         self.0.join("growing")
     }
+}
+
+/// The copy of a remote repository that is followed: beside the states of fleets, whose names do
+/// not begin with a dot.
+#[must_use]
+pub fn mirror(base: &Path, url: &str) -> PathBuf {
+    let digest = digest_of(&[b"mirror", url.as_bytes()]);
+    base.join(".mirrors").join(format!("{}.git", &digest[..16]))
 }
 
 /// The directory in a volume's file system that is bound into instances. It does not exist in the
@@ -298,10 +330,13 @@ pub fn mapped_pool(group: &str, pool: &str) -> String {
     format!("{}-tpool", mapped(group, pool))
 }
 
+/// What the kernel's name of every open volume begins with.
+pub const OPENED: &str = "tiedown-";
+
 /// The kernel's name of a volume that is open.
 #[must_use]
 pub fn opened(volume: &VolumeId) -> String {
-    format!("tiedown-{volume}")
+    format!("{OPENED}{volume}")
 }
 
 /// Where a mapped device is.

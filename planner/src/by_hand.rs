@@ -1,9 +1,10 @@
-//! Plans for what a person asks for beside the manifests: holds, restarts, snapshots, retired
-//! volumes destroyed or given to a slot. They go through the same stages and the same guards as all
+//! Plans for what a person asks for beside the manifests: holds, restarts, snapshots,
+//! retired volumes destroyed, restored or given to a slot. They go through the same stages and the same guards as all
 //! plans, and do nothing but what was asked.
 
 mod hold;
 mod restart;
+mod restore;
 mod run;
 mod snapshot;
 mod volume;
@@ -69,6 +70,11 @@ pub enum Request {
         /// What it is called.
         name: Option<SnapshotName>,
     },
+    /// The slot that a snapshot or retired volume was of goes to a new volume with its data.
+    Restore {
+        /// Which.
+        volume: VolumeId,
+    },
     /// A retired volume becomes the own of a slot that is wanted and has none.
     Adopt {
         /// Which.
@@ -89,6 +95,7 @@ impl Request {
             | Self::Snapshot { .. } => false,
             Self::RestartSlot { .. }
             | Self::RestartApp { .. }
+            | Self::Restore { .. }
             | Self::Run { .. }
             | Self::Adopt { .. } => true,
         }
@@ -139,6 +146,10 @@ pub fn plan(
         Request::Snapshot { volume, name } => {
             let name = name.as_ref();
             let rolled = snapshot::snapshot(&inputs, &ground, volume, name, &mut report);
+            (Diff::default(), rolled)
+        }
+        Request::Restore { volume } => {
+            let rolled = restore::restore(&inputs, &ground, volume, &mut heard, &mut report);
             (Diff::default(), rolled)
         }
         Request::Adopt { volume, slot } => {

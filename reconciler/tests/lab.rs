@@ -5,8 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How often tiedown is killed in an ordinary run; `KILLS` says otherwise.
+/// How often tiedown is killed at a random moment in an ordinary run; `KILLS` says otherwise.
 const KILLS: &str = "1";
+
+/// At how many boundaries of steps it is killed in an ordinary run; `STEPS` says otherwise.
+const STEPS: &str = "2";
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab")
@@ -54,9 +57,10 @@ fn tell(place: &Path, part: &[&str]) {
 fn a_fleet_on_lvm_keeps_its_notes_whatever_is_killed_or_cut() {
     if works() {
         let place = tempfile::tempdir().unwrap();
-        let kills = std::env::var("KILLS").unwrap_or_else(|_| KILLS.to_owned());
+        let often = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         tell(place.path(), &["first"]);
-        tell(place.path(), &["kill", &kills]);
+        tell(place.path(), &["kill", &often("KILLS", KILLS)]);
+        tell(place.path(), &["steps", &often("STEPS", STEPS)]);
         tell(place.path(), &["again"]);
     }
 }

@@ -1,5 +1,7 @@
 //! A host on this machine: its storage and its runtime, one act at a time under its lock.
 
+mod makes;
+
 use super::{Answer, Host, Resumed, StepError, probe};
 use crate::artifact::Trees;
 use crate::catalog::{Catalog, Holder, LockName};
@@ -14,13 +16,13 @@ use planner::model::health::Check;
 use planner::model::id::{InstanceId, MachineId};
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
-use planner::model::observed::{HostView, InstanceState, InstanceView, PoolView, Reading};
+use planner::model::observed::{HostView, InstanceState, InstanceView, Reading};
 use planner::model::time::Timestamp;
 use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,14 @@ pub struct LocalHost {
     /// Whose locks keep other processes off this host.
     pub catalog: Arc<dyn Catalog>,
     /// Keeps this process's own tasks apart.
-    pub turn: tokio::sync::Mutex<()>,
+    pub turn: Turn,
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+pub struct Turn {
+    mutex: tokio::sync::Mutex<()>,
+    waiting: makes::Waiting,
 }
 
 #[async_trait]
@@ -69,7 +78,10 @@ impl Host for LocalHost {
     }
 
     async fn act(&self, step: &Step) -> Result<Ensured, StepError> {
-        let _turn = self.turn.lock().await;
+        if matches!(step.act, Act::MakeVolume { .. }) {
+            return self.make_in_turn(step).await;
+        }
+        let _turn = self.turn.mutex.lock().await;
         let failed = |source| failed(&step.id.0, source);
         let _lock = self.lock(step).await.map_err(failed)?;
         let reading = self.reading().await.map_err(failed)?;
@@ -96,7 +108,9 @@ impl Host for LocalHost {
     }
 
     async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
-        match probe::ask(address, check).await {
+        let place = SocketAddrV4::new(address, check.port.0);
+        let connecting = self.runtime.connect(instance, place);
+        match probe::ask(connecting, place, check).await {
             Answer::Passing => match self.runtime.listens(instance, address, check.port).await {
                 Ok(()) => Answer::Passing,
                 Err(seen) => Answer::Failing { seen },
@@ -106,7 +120,7 @@ impl Host for LocalHost {
     }
 
     async fn resume(&self) -> Result<Vec<Resumed>, StepError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.mutex.lock().await;
         let what = format!("resuming {}", self.name);
         let reading = self.reading().await.map_err(|source| failed(&what, source))?;
         let mut resumed = Vec::new();
@@ -123,7 +137,7 @@ impl Host for LocalHost {
     }
 
     async fn purge(&self) -> Result<(), StepError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.mutex.lock().await;
         let what = format!("purging {}", self.name);
         self.remove_everything().await.map_err(|source| failed(&what, source))
     }
@@ -191,17 +205,14 @@ impl LocalHost {
 
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
-        let pool = self.storage.pool().await?;
-        let contents = match &pool {
-            PoolView::Present(_) => self.storage.contents().await?,
-            PoolView::Absent => crate::storage::Contents::default(),
-        };
+        let (pool, contents) = self.storage.look().await?;
         Ok(Reading {
             at: clock::now(),
             asked_at: Timestamp::default(),
             machine: self.machine.clone(),
             runs: self.runtime.runs(),
             shared_ports: self.runtime.shares_ports(),
+            isolates: self.runtime.isolates(),
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
@@ -238,6 +249,7 @@ impl LocalHost {
                 self.storage.retire(volume, keeping, reading.at).await?
             }
             Act::TakeBackVolume { volume, marks } => self.storage.take_back(volume, marks).await?,
+            Act::AdoptVolume { name, volume } => self.storage.adopt(name, volume).await?,
             Act::DestroyVolume { volume, .. } => self.storage.destroy(volume).await?,
             Act::StartInstance { instance } => self.start(instance).await?,
             Act::StopInstance { instance, .. } => self.runtime.stop(instance).await?,
@@ -298,10 +310,13 @@ impl LocalHost {
                 false => Err(format!("instance {} did not appear", instance.id).into()),
             };
         }
-        match step.after.iter().find_map(|fact| fact.failure(&reading)) {
-            None => Ok(()),
-            Some(found) => Err(format!("it was done, and yet: {found}").into()),
-        }
+        Self::not_so(step, &reading).map_or(Ok(()), |found| Err(found.into()))
+    }
+
+    /// What is not as it should be after the step.
+    fn not_so(step: &Step, reading: &Reading) -> Option<String> {
+        let found = step.after.iter().find_map(|fact| fact.failure(reading))?;
+        Some(format!("it was done, and yet: {found}"))
     }
 }
 

@@ -106,7 +106,7 @@ fn quiet(kept: &mut Kept<'_>) {
 }
 
 /// Why the instance cannot be started again as it is, and the way out.
-fn refusal(
+pub(super) fn refusal(
     kept: &Kept<'_>,
     release: Option<&Release>,
     retry: bool,
@@ -145,6 +145,7 @@ fn refusal(
         VolumeNeed::Grow { .. } => volume.size_now() < volume.claimed,
         VolumeNeed::Make { .. }
         | VolumeNeed::TakeBack { .. }
+        | VolumeNeed::Adopt { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
         | VolumeNeed::Lost => true,
@@ -153,7 +154,7 @@ fn refusal(
 }
 
 /// Says of every slot that was named and cannot be compared why not.
-fn unseen(
+pub(super) fn unseen(
     ground: &Ground<'_>,
     asked: &Asked<'_>,
     seen: &BTreeSet<SlotId>,

@@ -62,7 +62,12 @@ pub(super) fn destroy(doomed: &Doomed<'_>, changes: &mut Vec<Change>) -> Lane {
     lane(object, steps, vec![ClaimAct::Loss { app: view.spec.slot.app.clone() }])
 }
 
-fn lane(object: Object, steps: Vec<crate::plan::step::Step>, claims_after: Vec<ClaimAct>) -> Lane {
+/// A lane without a gate, that writes no claim before.
+pub(super) fn lane(
+    object: Object,
+    steps: Vec<crate::plan::step::Step>,
+    claims_after: Vec<ClaimAct>,
+) -> Lane {
     Lane {
         object,
         claims_before: Vec::new(),

@@ -1,12 +1,15 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+mod serve;
+
+use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
+use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{DriftPolicy, MaxLoss, OnDrift, Policy, Spread};
+use planner::model::policy::{Auto, DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -26,6 +29,8 @@ pub struct Written {
     pub hosts: Vec<WrittenHost>,
     /// `[policy]`, with its defaults.
     pub policy: Policy,
+    /// `[serve]`, with its defaults.
+    pub serve: ServeSettings,
 }
 
 /// One `[[hosts]]` entry as written.
@@ -55,6 +60,8 @@ pub struct WrittenHost {
     pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
+    /// `keys`.
+    pub keys: KeysSettings,
 }
 
 impl WrittenHost {
@@ -88,7 +95,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
     };
     let file = Section::new(document.as_table(), "", 0..0);
-    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy"]);
+    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "serve"]);
     if !file.has("fleet") {
         file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
     }
@@ -104,6 +111,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     let hosts = hosts(reader, &file);
     let policy = file.table(reader, "policy", "[policy]");
     let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
+    let serve = file.table(reader, "serve", "[serve]");
+    let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
     Some(Written {
         fleet: fleet?.value,
         state_dir: state_dir.map(|at| at.value),
@@ -111,18 +120,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         exclude: exclude.unwrap_or_default(),
         hosts,
         policy,
+        serve,
     })
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = Path::new(text);
-    let plain =
-        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if path.is_absolute() && plain && path.parent().is_some() {
-        return Ok(path.to_owned());
-    }
-    let shown: String = text.chars().take(80).collect();
-    Err(format!("{shown:?} must be an absolute path without `..`, and not `/`"))
 }
 
 fn inside(text: &str) -> Result<String, String> {
@@ -200,8 +199,9 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
 }
 
 fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHost> {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "name", "region", "zone", "state", "was", "subnet", "memory", "cpus", "storage", "runtime",
+        "keys",
     ];
     section.allow(reader, &KEYS);
     for (key, example) in [
@@ -225,6 +225,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let storage = storage.map(|storage| read_storage(reader, &storage));
     let runtime = section.has("runtime");
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
+    let keys = keys::read(reader, section);
     let name = name?;
     let (path, capacity, lvm) = storage??;
     // A host that was renamed has its directory under the name that it was made with.
@@ -243,6 +244,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
         capacity,
         lvm,
         runtime: runtime?,
+        keys,
     })
 }
 
@@ -332,7 +334,7 @@ fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDr
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss", "drift"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full", "auto"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -342,16 +344,33 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
         count = loss.count(reader, "count", 0);
         share = loss.thousandths(reader, "share", 0..=1000);
     }
+    let full = section.table(reader, "full", "`full`");
+    let full = full.map_or(default.full, |full| read_full(reader, &full));
     let drift = section.table(reader, "drift", "[policy.drift]");
     let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
+    let autos = [("none", Auto::None), ("safe", Auto::Safe), ("all", Auto::All)];
+    let auto = section.word(reader, "auto", &autos);
     Policy {
         drift,
+        full,
+        auto: auto.map_or(default.auto, |at| at.value),
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
         max_loss: MaxLoss {
             count: count.unwrap_or(default.max_loss.count),
             share_thousandths: share.unwrap_or(default.max_loss.share_thousandths),
         },
+    }
+}
+
+fn read_full(reader: &mut Reader<'_>, section: &Section<'_>) -> Fullness {
+    section.allow(reader, &["data", "metadata", "warned"]);
+    let default = Fullness::default();
+    let mut share = |key: &str| section.thousandths(reader, key, 0..=1000);
+    Fullness {
+        data_thousandths: share("data").unwrap_or(default.data_thousandths),
+        metadata_thousandths: share("metadata").unwrap_or(default.metadata_thousandths),
+        warned_thousandths: share("warned").unwrap_or(default.warned_thousandths),
     }
 }
 

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 51] = [
     "",
     "init",
     "doctor",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 36] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",
@@ -36,8 +38,21 @@ const COMMANDS: [&str; 36] = [
     "unhold",
     "restart",
     "run",
+    "serve",
+    "hook",
+    "hook pre-receive",
+    "hook post-receive",
+    "approve",
+    "pause",
+    "unpause",
     "down",
     "resume",
+    "host",
+    "host init",
+    "keys",
+    "keys export",
+    "keys verify",
+    "keys import",
     "schema",
     "completions",
     "man",

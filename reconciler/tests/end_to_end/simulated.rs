@@ -143,7 +143,8 @@ fn plain(observed: &Observed, claims: &Claims) -> (Observed, Claims) {
             }
         }
         for view in reading.instances.values_mut() {
-            (view.healthy, view.restarts) = (None, 0);
+            (view.healthy, view.restarts, view.up_since) = (None, 0, None);
+            view.said.clear();
             view.checks.clear();
             if let InstanceState::Failed { why } = &mut view.state {
                 why.clear();
