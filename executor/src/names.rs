@@ -194,6 +194,17 @@ impl HostDir {
     }
 }
 
+impl HostDir {
+    /// The directory of something in the pool that is not ours; nothing if the name is no plain
+    /// one, or one that tiedown gives.
+    #[must_use]
+    pub fn volume_named(&self, name: &str) -> Option<VolumeDir> {
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+        let other = plain && self.volume_entry(OsStr::new(name)) == VolumeEntry::Other;
+        other.then(|| VolumeDir(self.volumes().join(name)))
+    }
+}
+
 const SEALED: &str = ".json";
 
 const COMING: &str = ".coming-";

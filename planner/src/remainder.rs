@@ -9,6 +9,7 @@ use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
+use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
@@ -71,6 +72,7 @@ pub fn remainder(
     let mut judging = Judging {
         plan,
         book: Book::new(plan, seen, claims),
+        alone: plan.left_alone(claims),
         observed,
         readings: readings.collect(),
         at,
@@ -98,6 +100,8 @@ enum End {
 struct Judging<'a> {
     plan: &'a Plan,
     book: Book<'a>,
+    /// Slots that are held or elsewhere by now, and why they are left alone.
+    alone: BTreeMap<SlotId, String>,
     observed: &'a Observed,
     /// Hosts as they will be after all that was judged so far.
     readings: BTreeMap<HostName, Reading>,
@@ -189,6 +193,11 @@ impl<'a> Judging<'a> {
         let stale = |step, found| Some(Stale { object: lane.object.clone(), step, found });
         if let Some(found) = self.book.differs(lane) {
             return stale(None, found);
+        }
+        if let Object::Slot { slot } = &lane.object
+            && let Some(why) = self.alone.get(slot)
+        {
+            return stale(None, why.clone());
         }
         let hosts: BTreeSet<&HostName> = lane.steps.iter().map(|step| &step.host).collect();
         let read = hosts.iter().filter_map(|host| self.readings.get_key_value(*host));

@@ -233,6 +233,9 @@ pub(crate) enum Event {
         host: HostName,
         name: String,
         size: String,
+        /// Whether it can become a volume.
+        #[serde(default)]
+        adoptable: bool,
     },
     CatalogLost,
     /// A person repairs it.
