@@ -2,6 +2,8 @@
 //! No loop and no waiting: whoever wants another pass asks for one.
 
 mod by_hand;
+pub mod by_itself;
+pub mod rules;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
@@ -182,7 +184,7 @@ impl Ask<'_> {
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
         let secrets = read_secrets(self.settings)?;
-        let Prepared { desired, artifacts, trees, warnings, notes } =
+        let Prepared { desired, artifacts, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
@@ -190,7 +192,9 @@ impl Ask<'_> {
         let policy = &self.settings.policy;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let told = Told { warnings, notes };
         Ok(Looked {
             desired,
@@ -212,12 +216,14 @@ impl Ask<'_> {
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
         let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
-        let Prepared { mut desired, artifacts, trees, warnings, notes } =
+        let Prepared { mut desired, artifacts, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
         Ok(Looked {
             desired,

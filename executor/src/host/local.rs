@@ -249,6 +249,7 @@ impl LocalHost {
                 self.storage.retire(volume, keeping, reading.at).await?
             }
             Act::TakeBackVolume { volume, marks } => self.storage.take_back(volume, marks).await?,
+            Act::AdoptVolume { name, volume } => self.storage.adopt(name, volume).await?,
             Act::DestroyVolume { volume, .. } => self.storage.destroy(volume).await?,
             Act::StartInstance { instance } => self.start(instance).await?,
             Act::StopInstance { instance, .. } => self.runtime.stop(instance).await?,

@@ -131,6 +131,7 @@ impl<'a> Walk<'a> {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. } => {}
             }
         }
@@ -175,7 +176,7 @@ impl<'a> Walk<'a> {
         if first.rollout != second.rollout {
             return first.path == Path::Main && self.follows(second.rollout, first.rollout);
         }
-        let same_lane = first.wave == second.wave && first.lane == second.lane;
+        let same_lane = Self::in_one_lane(first, second);
         match (first.path, second.path) {
             (Path::Main, Path::Main) => {
                 first.wave < second.wave || same_lane && first.index < second.index
@@ -187,6 +188,11 @@ impl<'a> Walk<'a> {
             (Path::LaneFailed | Path::RolloutFailed, Path::Main)
             | (Path::RolloutFailed, Path::LaneFailed) => false,
         }
+    }
+
+    /// Whether two steps are of one lane, whatever becomes of it.
+    pub(super) const fn in_one_lane(one: &Placed<'_>, other: &Placed<'_>) -> bool {
+        one.rollout == other.rollout && one.wave == other.wave && one.lane == other.lane
     }
 
     /// Whether a lane has surely begun, with its claims written, when the step is done.
@@ -227,10 +233,20 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes, empty or as a copy.
+    /// The volume with this id that the plan makes, empty or as a copy, or adopts.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            Act::MakeVolume { volume }
+            | Act::AdoptVolume { volume, .. }
+            | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// Volumes that the plan adopts.
+    pub(super) fn adopted(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::AdoptVolume { volume, .. } => Some((placed, volume)),
             _ => None,
         })
     }

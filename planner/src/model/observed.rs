@@ -255,4 +255,12 @@ pub struct Foreign {
     pub size: Size,
     /// Whose it seems to be.
     pub whose: String,
+    /// Why it cannot become a volume of ours, in words; nothing if it can.
+    #[serde(default = "unknown")]
+    pub cannot: Option<String>,
+}
+
+/// Of a host that did not say.
+fn unknown() -> Option<String> {
+    Some("its host does not say what is in it".into())
 }

@@ -65,10 +65,13 @@ impl Fleet {
         }
     }
 
-    /// The last name of the machine whose pool was made under this one.
+    /// The last name of the machine whose pool was made under this one, of those that no host of
+    /// the fleet is called by.
     fn made_as(&self, name: &HostName) -> HostName {
         let made = |machine: &Reading| matches!(&machine.pool, PoolView::Present(pool) if pool.host == *name);
-        let found = self.machines.iter().find(|(_, machine)| made(machine));
+        let mut left =
+            self.machines.iter().filter(|(last, _)| !self.config.hosts.contains_key(*last));
+        let found = left.find(|(_, machine)| made(machine));
         found.map_or(name, |(last, _)| last).clone()
     }
 
@@ -239,12 +242,18 @@ impl Fleet {
                 let PoolView::Present(pool) = &mut machine.pool else { panic!("no pool") };
                 pool.fleet = fleet.clone();
             }
-            Event::Foreign { host, name, size } => {
+            Event::Foreign { host, name, size, adoptable } => {
                 let machine = self.machines.get_mut(host).unwrap();
                 machine.foreign.push(Foreign {
                     name: name.clone(),
                     size: Size::parse(size).unwrap(),
-                    whose: "libvirt".to_string(),
+                    whose: if *adoptable {
+                        "a copy of vol_0123456789abcdef of fleet old"
+                    } else {
+                        "libvirt"
+                    }
+                    .to_string(),
+                    cannot: (!adoptable).then(|| "it is no copy of a volume".to_string()),
                 });
             }
             Event::CatalogLost => self.claims = Claims::default(),

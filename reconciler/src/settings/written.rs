@@ -1,13 +1,15 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+mod serve;
+
 use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
+use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
+use planner::model::policy::{Auto, DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -29,6 +31,8 @@ pub struct Written {
     pub policy: Policy,
     /// `file` of `[endpoints]`; absolute.
     pub endpoints: Option<PathBuf>,
+    /// `[serve]`, with its defaults.
+    pub serve: ServeSettings,
 }
 
 /// One `[[hosts]]` entry as written.
@@ -93,7 +97,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
     };
     let file = Section::new(document.as_table(), "", 0..0);
-    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "endpoints"]);
+    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "endpoints", "serve"]);
     if !file.has("fleet") {
         file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
     }
@@ -116,6 +120,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
         section.parsed_by(reader, "file", absolute)
     });
+    let serve = file.table(reader, "serve", "[serve]");
+    let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
     Some(Written {
         fleet: fleet?.value,
         state_dir: state_dir.map(|at| at.value),
@@ -124,6 +130,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         hosts,
         policy,
         endpoints: endpoints.map(|at| at.value),
+        serve,
     })
 }
 
@@ -337,7 +344,7 @@ fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDr
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full", "auto"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -351,9 +358,12 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let full = full.map_or(default.full, |full| read_full(reader, &full));
     let drift = section.table(reader, "drift", "[policy.drift]");
     let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
+    let autos = [("none", Auto::None), ("safe", Auto::Safe), ("all", Auto::All)];
+    let auto = section.word(reader, "auto", &autos);
     Policy {
         drift,
         full,
+        auto: auto.map_or(default.auto, |at| at.value),
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
         max_loss: MaxLoss {

@@ -195,6 +195,7 @@ impl Config {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             full: Fullness::default(),
+            auto: planner::model::policy::Auto::Safe,
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,
             drift: self.policy.drift,
@@ -232,6 +233,9 @@ pub(crate) enum Event {
         host: HostName,
         name: String,
         size: String,
+        /// Whether it can become a volume.
+        #[serde(default)]
+        adoptable: bool,
     },
     CatalogLost,
     /// A person repairs it.
