@@ -1,6 +1,7 @@
 //! From start to stop: what a program sees, restarts, signals, logs.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use executor::runtime::process::{
@@ -190,6 +191,26 @@ fn the_kill_signal_asks_first() {
     bed.says("polite", "up");
     bed.stop("polite");
     assert!(bed.log("polite").contains("asked\n"), "{}", bed.log("polite"));
+}
+
+#[test]
+fn what_the_caller_was_told_to_ignore_its_programs_hear() {
+    if !bed::able() {
+        return;
+    }
+    let bed = Bed::new();
+    // As a job in the background of a shell, or one under nohup, is started.
+    let caller = bed.path("caller");
+    let deaf = format!("#!/bin/sh\ntrap '' HUP INT\nexec {} \"$@\"\n", bed::internal().display());
+    fs::write(&caller, deaf).expect("a script");
+    fs::set_permissions(&caller, Permissions::from_mode(0o755)).expect("it may run");
+    let script = "trap 'echo asked; exit 0' INT; echo up; while :; do sleep 0.05; done";
+    let mut launch = bed.script("heard", script);
+    launch.kill_signal = 2;
+    process::start(&caller, &bed.instance("heard"), &launch, bed::PATIENCE).expect("it starts");
+    bed.says("heard", "up");
+    bed.stop("heard");
+    assert!(bed.log("heard").contains("asked\n"), "{}", bed.log("heard"));
 }
 
 #[test]

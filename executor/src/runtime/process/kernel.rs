@@ -1,6 +1,6 @@
-//! The system calls that have no safe wrapper: leaving namespaces, loop devices,
+//! The system calls that have no safe wrapper: leaving namespaces, loop devices, signals,
 //! descriptors by number, waiting on a descriptor.
-#![allow(unsafe_code)] // unshare(2), loop(4), raw descriptors; every block says why it holds.
+#![allow(unsafe_code)] // unshare(2), loop(4), signals, raw descriptors; every block says why it holds.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -36,6 +36,37 @@ pub(super) fn keep_descriptors_to_ourselves() -> io::Result<()> {
         // own), the call fails and changes nothing. There is one thread, so it is no one else's.
         let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
         let _ = rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC);
+    }
+    Ok(())
+}
+
+/// Signals that a caller may have been told to ignore (a job in the background of a shell ignores
+/// INT, one under nohup HUP), which its programs inherit: signal(7). PIPE is not among them: the
+/// standard library sees to it.
+const INHERITED: [libc::c_int; 11] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGCHLD,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// Has signals mean again what they mean to a program that nobody told anything.
+///
+/// # Errors
+/// What signal(2) says.
+pub(super) fn ignore_no_signals() -> io::Result<()> {
+    for signal in INHERITED {
+        // SAFETY: nothing is installed but the default, which no code of ours has to be fit for.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
     }
     Ok(())
 }

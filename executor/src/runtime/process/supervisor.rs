@@ -29,7 +29,7 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// `internal launch DIRECTORY`: leaves a supervisor behind that is nobody's child.
 pub(super) fn launch(directory: &Path) -> ExitCode {
-    let alone = kernel::keep_descriptors_to_ourselves();
+    let alone = kernel::keep_descriptors_to_ourselves().and_then(|()| kernel::ignore_no_signals());
     match alone.and_then(|()| command::stage_inheriting("supervise", directory)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
