@@ -190,6 +190,8 @@ impl LocalHost {
             PoolView::Present(_) => self.storage.contents().await?,
             PoolView::Absent => crate::storage::Contents::default(),
         };
+        let mut foreign = contents.foreign;
+        foreign.extend(self.runtime.foreign().await?);
         Ok(Reading {
             at: clock::now(),
             asked_at: Timestamp::default(),
@@ -199,7 +201,7 @@ impl LocalHost {
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
-            foreign: contents.foreign,
+            foreign,
         })
     }
 

@@ -89,6 +89,7 @@ pub(super) fn runs<'a>(
         group: group.name.clone(),
         artifact: artifact.clone(),
         argv: group.argv.clone(),
+        replaces_entrypoint: group.replaces_entrypoint,
         env: group.env.clone(),
         files: group.files.clone(),
         mounts: mounts.map(|m| (m.source.clone(), m.destination.clone())).collect(),

@@ -68,6 +68,7 @@ impl Crew<'_, '_> {
             release: self.runs.release.clone(),
             artifact: self.runs.artifact.clone(),
             argv: group.argv.clone(),
+            replaces_entrypoint: group.replaces_entrypoint,
             files: group.files.clone(),
             secret_files: group.secret_files.clone(),
             secrets: group.secrets.clone(),
