@@ -12,9 +12,15 @@ use bollard::query_parameters::{
 use futures::{Stream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// How long one call may take, in seconds; pulls and logs go on for as long as something comes.
 const DEADLINE_S: u64 = 120;
+
+/// How long a container that is being removed may take to be gone, and how often it is looked at.
+const REMOVING: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why the engine did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +115,7 @@ impl Engine {
     fn found<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, EngineError> {
         match answer {
             Ok(found) => Ok(Some(found)),
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) if is_status(&error, 404) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -202,7 +208,8 @@ impl Engine {
         let signal = signal.to_string();
         let options = KillContainerOptionsBuilder::default().signal(&signal).build();
         match self.docker.kill_container(name, Some(options)).await {
-            Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) | Ok(()) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_status(&error, 404) || is_status(&error, 409) => Ok(()),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -214,8 +221,19 @@ impl Engine {
     /// Any [`EngineError`].
     pub async fn remove(&self, name: &str) -> Result<bool, EngineError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let removed = self.docker.remove_container(name, Some(options)).await;
-        Ok(self.found(removed)?.is_some())
+        let deadline = Instant::now() + REMOVING;
+        let mut asked = false;
+        loop {
+            let removed = self.docker.remove_container(name, Some(options.clone())).await;
+            let busy = Instant::now() < deadline
+                && matches!(&removed, Err(error) if is_status(error, 409));
+            if !busy {
+                return Ok(self.found(removed)?.is_some() || asked);
+            }
+            // Somebody else's request is on its way.
+            asked = true;
+            sleep(LOOK).await;
+        }
     }
 
     /// What a container writes, from its beginning and until it ends: lines with their moments.
@@ -268,7 +286,7 @@ impl Engine {
     pub async fn image(&self, name: &str) -> Result<Option<Image>, EngineError> {
         match self.docker.inspect_image(name).await {
             // A text that can be no reference names nothing that is here.
-            Err(Error::DockerResponseServerError { status_code: 400, .. }) => Ok(None),
+            Err(error) if is_status(&error, 400) => Ok(None),
             answer => Ok(self.found(answer)?.map(|image| Image {
                 id: image.id.unwrap_or_default(),
                 digests: image.repo_digests.unwrap_or_default(),
@@ -298,6 +316,10 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn is_status(error: &Error, status: u16) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
 }
 
 /// As the client library takes maps.

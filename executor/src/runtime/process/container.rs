@@ -140,26 +140,34 @@ impl Container {
         }
         let log = super::log::open(&self.place.log()).map_err(cannot("open the log"))?;
         self.log = Some(tokio::spawn(copy_output(self.engine.clone(), self.name.clone(), log)));
-        let doing = self.engine.doing(&self.name).await.map_err(engine("look at the container"))?;
-        let Some(pid) = doing.and_then(|doing| doing.pid) else { return Ok(None) };
-        let handle = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let handle = handle.ok_or_else(|| cannot("watch the container")("it has no process id"))?;
-        let pidfd = match rustix::process::pidfd_open(handle, PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
-            Err(rustix::io::Errno::SRCH) => {
-                return match self.engine.doing(&self.name).await {
-                    Ok(Some(doing)) if doing.pid == Some(pid) => {
-                        Err(cannot("watch the container")(
-                            "the engine's processes cannot be seen from here",
-                        ))
-                    }
-                    _ => Ok(None),
-                };
+        self.watch().await
+    }
+
+    /// Takes hold of its first process, by the kernel's own handle; none if it has ended already,
+    /// which the engine may hear of later than the kernel.
+    async fn watch(&mut self) -> Result<Option<Identity>, Refusal> {
+        let deadline = Instant::now() + DYING;
+        loop {
+            let doing = self.engine.doing(&self.name).await;
+            let doing = doing.map_err(engine("look at the container"))?;
+            let Some(pid) = doing.and_then(|doing| doing.pid) else { return Ok(None) };
+            let handle = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            let handle =
+                handle.ok_or_else(|| cannot("watch the container")("it has no process id"))?;
+            match rustix::process::pidfd_open(handle, PidfdFlags::empty()) {
+                Ok(pidfd) => {
+                    let init = kernel::await_readable(pidfd);
+                    self.init = Some(init.map_err(cannot("watch the container"))?);
+                    return Ok(Identity::of(pid));
+                }
+                Err(rustix::io::Errno::SRCH) if Instant::now() < deadline => sleep(LOOK).await,
+                Err(rustix::io::Errno::SRCH) => {
+                    let why = "the engine's processes cannot be seen from here";
+                    return Err(cannot("watch the container")(why));
+                }
+                Err(error) => return Err(cannot("watch the container")(error)),
             }
-            Err(error) => return Err(cannot("watch the container")(error)),
-        };
-        self.init = Some(kernel::await_readable(pidfd).map_err(cannot("watch the container"))?);
-        Ok(Identity::of(pid))
+        }
     }
 
     /// Until its first process has ended, and with that all others of it.
