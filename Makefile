@@ -24,7 +24,7 @@ doc:
 # power of lab hosts, and kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
 torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
-	TIEDOWN_RUNS=100 TIEDOWN_ROUNDS=40 cargo test -p reconciler --locked --test main -- \
+	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
 	CUTS=$${CUTS:-100} cargo test -p executor --locked --test main -- lab::cuts --nocapture
 	KILLS=$${KILLS:-20} cargo test -p reconciler --locked --test main -- lab:: --nocapture

@@ -328,14 +328,13 @@ fn uuid(digest: &str) -> String {
     parts.join("-")
 }
 
-/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. The
-/// directory of the instances is part of it, so that a fleet which is set up twice on one machine
-/// by mistake does not find the other's bridge.
+/// The bridge of a host's instances: 11 of the 15 letters that the kernel gives a link's name. It is
+/// made from the directory of the instances: a host that is renamed keeps that, and a fleet which is
+/// set up twice on one machine by mistake does not find the other's bridge.
 #[must_use]
-pub fn bridge(fleet: &FleetName, host: &HostName, instances: &Path) -> String {
+pub fn bridge(fleet: &FleetName, instances: &Path) -> String {
     let place = instances.as_os_str().as_encoded_bytes();
-    let (fleet, host) = (fleet.as_str().as_bytes(), host.as_str().as_bytes());
-    let digest = digest_of(&[b"bridge", fleet, host, place]);
+    let digest = digest_of(&[b"bridge", fleet.as_str().as_bytes(), place]);
     format!("td-{}", &digest[..8])
 }
 

@@ -230,17 +230,21 @@ pub fn read(path: &str, bytes: &[u8]) -> Read {
     let text = syntax::decode(&mut problems, bytes);
     let manifest = text.and_then(|text| match syntax::parse(&mut problems, text) {
         Ok(document) => {
-            app = document.get("app").and_then(|item| item.as_str()).map(ToString::to_string);
+            app = name_in(&document);
             of_document(&mut problems, text, &document)
         }
         Err(mistake) => {
-            behind(&mut problems, text, mistake);
+            app = behind(&mut problems, text, mistake);
             None
         }
     });
     // Bytes that are no text still have a place for their problem: before the first bad one.
     let shown = text.unwrap_or_else(|| readable_part(bytes));
     Read { manifest, problems: problems.finish(path, shown), app }
+}
+
+fn name_in(document: &Document<&str>) -> Option<String> {
+    document.get("app").and_then(|item| item.as_str()).map(ToString::to_string)
 }
 
 fn of_document(problems: &mut Problems, text: &str, document: &Document<&str>) -> Option<Manifest> {
@@ -257,8 +261,8 @@ fn of_document(problems: &mut Problems, text: &str, document: &Document<&str>) -
     None
 }
 
-/// Tells what is wrong behind a mistake in the TOML.
-fn behind(problems: &mut Problems, text: &str, mut mistake: Mistake) {
+/// Tells what is wrong behind a mistake in the TOML, and gives the app's name if it can be read.
+fn behind(problems: &mut Problems, text: &str, mut mistake: Mistake) -> Option<String> {
     let mut mended = Mended::of(text);
     while mended.take_out(mistake) {
         match syntax::parse(problems, mended.text()) {
@@ -266,11 +270,12 @@ fn behind(problems: &mut Problems, text: &str, mut mistake: Mistake) {
                 let told = problems.len();
                 of_document(problems, mended.text(), &document);
                 problems.forget_after(told, |offset| mended.is_out(offset));
-                return;
+                return name_in(&document);
             }
             Err(next) => mistake = next,
         }
     }
+    None
 }
 
 fn readable_part(bytes: &[u8]) -> &str {

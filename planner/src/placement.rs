@@ -11,7 +11,7 @@ use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeNeed, extent};
 use crate::diff::{Diff, Kept};
-use crate::model::desired::Group;
+use crate::model::desired::{App, Group};
 use crate::model::id::PoolId;
 use crate::model::name::HostName;
 use crate::model::object::Object;
@@ -46,7 +46,7 @@ pub(crate) fn place<'a>(
     let mut ledger = Ledger::of(inputs, ground, diff);
     for group in &mut diff.groups {
         for kept in &mut group.kept {
-            make_room(&mut ledger, group.group, kept, report);
+            make_room(&mut ledger, (group.app, group.group), kept, report);
         }
     }
     choice::place(inputs, ground, &mut ledger, diff, report);
@@ -54,7 +54,12 @@ pub(crate) fn place<'a>(
 }
 
 /// Room for an existing slot's new and growing volumes, and for a bigger guest.
-fn make_room(ledger: &mut Ledger<'_>, group: &Group, kept: &mut Kept<'_>, report: &mut Report) {
+fn make_room(
+    ledger: &mut Ledger<'_>,
+    (app, group): (&App, &Group),
+    kept: &mut Kept<'_>,
+    report: &mut Report,
+) {
     let extent = extent(kept.host);
     let Some(account) = ledger.account(&kept.claim.host) else { return };
     let header = account.header();
@@ -76,12 +81,16 @@ fn make_room(ledger: &mut Ledger<'_>, group: &Group, kept: &mut Kept<'_>, report
             Ok(()) => {}
             Err(why) => {
                 let hint = match makes {
-                    true => "make room on that host; until then the old release keeps running",
-                    false => "make room on that host, or lower the size",
+                    true => {
+                        "make room on that host; until then the old release keeps running".into()
+                    }
+                    false => {
+                        format!("make room on that host, or lower the size in {}", app.manifest)
+                    }
                 };
                 blocked |= makes;
                 let why = format!("{} has no room: {why}", kept.claim.host);
-                report.say(Kind::Blocked, kept.claim.volume_object(volume), why, hint);
+                report.say(Kind::Blocked, kept.claim.volume_object(volume), why, &hint);
                 kept.volumes[i].need = match (makes, &volume.need) {
                     (true, _) => VolumeNeed::Stay,
                     (false, VolumeNeed::TakeBack { since, .. }) => {

@@ -218,7 +218,6 @@ fn runtime(
             directory: dir.instances(),
             state: settings.state_dir.clone(),
             fleet: settings.fleet.clone(),
-            host: host.spec.name.clone(),
             subnet: host.spec.subnet,
             shares_ports: match network {
                 ProcessNetwork::Own => !abilities.capabilities.network_namespaces,

@@ -6,9 +6,9 @@ mod by_hand;
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::selection::Selection;
 use crate::prepare::{PrepareError, Prepared, Secrets, prepare, read_secrets};
-use crate::repository::RepositoryError;
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
+use crate::repository::{Repository, RepositoryError};
 use crate::settings::Settings;
 use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
@@ -132,24 +132,37 @@ pub struct Ask<'a> {
     pub permits: Permits,
 }
 
+/// Refuses to go on if this clone applied the fleet before and its records are gone: what runs on
+/// the hosts would be taken for nothing.
+///
+/// # Errors
+/// [`PassError::RecordsGone`].
+pub fn guard_records(
+    repository: &Repository,
+    settings: &Settings,
+    records: &Records,
+) -> Result<(), PassError> {
+    let Some(memory) = repository.recall(&settings.fleet)? else { return Ok(()) };
+    let state_dir = settings.state_dir.clone();
+    let found = match &records.id {
+        Some(id) if *id == memory.catalog => return Ok(()),
+        Some(_) => "the catalog there is another one".to_owned(),
+        None if memory.state_dir == state_dir => "there is no catalog".to_owned(),
+        None => format!("this clone applied it last with {}", memory.state_dir.display()),
+    };
+    Err(PassError::RecordsGone { state_dir, found })
+}
+
 impl Ask<'_> {
-    /// Refuses to go on if this clone applied the fleet before and its records are gone: what
-    /// runs on the hosts would be taken for nothing.
+    /// As [`guard_records`], unless starting anew is permitted.
     ///
     /// # Errors
-    /// [`PassError::RecordsGone`], unless starting anew is permitted.
+    /// [`PassError::RecordsGone`].
     pub fn guard_records(&self) -> Result<(), PassError> {
-        let (settings, repository) = (self.settings, self.snapshot.repository());
-        let Some(memory) = repository.recall(&settings.fleet)? else { return Ok(()) };
-        let state_dir = settings.state_dir.clone();
-        let found = match &self.records.id {
-            Some(id) if *id == memory.catalog => return Ok(()),
-            _ if self.permits.has(Permit::Empty) => return Ok(()),
-            Some(_) => "the catalog there is another one".to_owned(),
-            None if memory.state_dir == state_dir => "there is no catalog".to_owned(),
-            None => format!("this clone applied it last with {}", memory.state_dir.display()),
-        };
-        Err(PassError::RecordsGone { state_dir, found })
+        if self.permits.has(Permit::Empty) {
+            return Ok(());
+        }
+        guard_records(self.snapshot.repository(), self.settings, self.records)
     }
 
     /// Remembers in the git directory where the records are.

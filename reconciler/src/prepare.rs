@@ -124,6 +124,12 @@ pub fn read_manifest(path: String, bytes: &[u8]) -> ReadManifest {
     ReadManifest { read, text: String::from_utf8_lossy(bytes).into_owned(), path }
 }
 
+/// That there are no manifests, for whoever expected some.
+#[must_use]
+pub fn none_found(snapshot: &Snapshot<'_>) -> String {
+    format!("no manifest in {} matches `include` of [apps]", snapshot.name())
+}
+
 /// Versions of the secrets that are set, by app.
 pub type Secrets = BTreeMap<AppName, SecretVersions>;
 
@@ -162,7 +168,8 @@ pub fn prepare(
     if mistakes.has_errors() {
         return Err(PrepareError::Mistakes(Box::new(mistakes)));
     }
-    let found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    let mut found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    found.notes.extend(manifests.is_empty().then(|| none_found(snapshot)));
     let lineages = lineages(snapshot, claims, &manifests)?;
     let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
     Ok(Prepared {

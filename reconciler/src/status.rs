@@ -64,6 +64,8 @@ pub struct SlotStatus {
     pub region: String,
     /// On which host, if that is known.
     pub host: Option<String>,
+    /// Whether that host answered in full; if not, what is not shown here is not known.
+    pub readable: bool,
     /// Whether it is left alone by every pass while a person repairs it.
     pub held: bool,
     /// Its main instance; none where none was seen.
@@ -216,13 +218,16 @@ fn slots(observed: &Observed, claims: &Claims) -> BTreeSet<SlotId> {
 }
 
 fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatus {
+    let claim = claims.slots.get(slot);
+    let read = |host| matches!(observed.get(host), Some(HostView::Read(_)));
     let mut status = SlotStatus {
         slot: slot.to_string(),
         app: slot.app.to_string(),
         group: slot.group.to_string(),
         region: slot.region.to_string(),
-        host: claims.slots.get(slot).map(|claim| claim.host.to_string()),
-        held: claims.slots.get(slot).is_some_and(|claim| claim.held),
+        host: claim.map(|claim| claim.host.to_string()),
+        readable: claim.is_none_or(|claim| read(&claim.host)),
+        held: claim.is_some_and(|claim| claim.held),
         instance: None,
         volumes: Vec::new(),
     };
@@ -232,6 +237,7 @@ fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatu
         if let Some(instance) = main.max_by_key(|i| i.state == InstanceState::Running) {
             status.instance = Some(instance_status(instance));
             status.host = Some(host.to_string());
+            status.readable = true;
         }
         for (id, volume) in &reading.volumes {
             if volume.spec.slot == *slot && volume.state == VolumeState::Attached {
@@ -322,14 +328,24 @@ mod tests {
             "b": { "view": "unread", "why": "its disk is stuck", "hint": "" }
         });
         let observed: Observed = serde_json::from_value(observed).unwrap();
-        let status = Status::of(&settings(), &observed, &Claims::default());
+        let claims = json!({
+            "slots": { "web/app/ewr/3": {
+                "slot": "web/app/ewr/3", "host": "b", "pool": null, "volumes": {},
+                "address": "10.0.0.2", "applied": null, "previous": null, "failed": null,
+                "held": false
+            } },
+            "apps": {}, "incarnations": [], "losses": [], "complete": true
+        });
+        let claims = serde_json::from_value(claims).unwrap();
+        let status = Status::of(&settings(), &observed, &claims);
         let [a, b] = status.hosts.as_slice() else { panic!("{status:?}") };
         assert_eq!((a.capacity_bytes, a.promised_bytes), (Some(100_000), Some(8192)));
         assert_eq!(a.sizes_enforced, Some(false));
         assert_eq!((b.readable, b.capacity_bytes), (false, None));
         assert_eq!(b.why.as_deref(), Some("its disk is stuck"));
         assert!(!status.is_complete());
-        let [slot] = status.slots.as_slice() else { panic!("{status:?}") };
+        let [slot, away] = status.slots.as_slice() else { panic!("{status:?}") };
+        assert_eq!((slot.readable, away.readable, away.instance.is_none()), (true, false, true));
         assert_eq!((slot.slot.as_str(), slot.host.as_deref()), ("web/app/ewr/1", Some("a")));
         assert_eq!((slot.volumes.len(), slot.instance.is_none()), (1, true));
         let states: Vec<&str> = status.volumes.iter().map(|v| v.state.as_str()).collect();

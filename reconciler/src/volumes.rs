@@ -4,7 +4,7 @@ use crate::history::moment;
 use crate::status::readings;
 use planner::model::claim::Claims;
 use planner::model::name::HostName;
-use planner::model::observed::{Observed, Reading, VolumeView};
+use planner::model::observed::{Observed, PoolView, Reading, VolumeView};
 use planner::model::size::Size;
 use planner::model::time::{Millis, Timestamp};
 use planner::model::volume::{OnRemove, VolumeState};
@@ -26,6 +26,8 @@ pub struct Volume {
     pub host: String,
     /// Its cap.
     pub size_bytes: u64,
+    /// Whether it cannot outgrow that.
+    pub size_enforced: bool,
     /// How much of it is written.
     pub allocated_bytes: u64,
     /// `making`, `attached`, `retired` or `erasing`.
@@ -77,6 +79,10 @@ fn volume(host: &HostName, reading: &Reading, view: &VolumeView, claims: &Claims
         slot: spec.slot.to_string(),
         host: host.to_string(),
         size_bytes: spec.size.bytes(),
+        size_enforced: match &reading.pool {
+            PoolView::Present(pool) => pool.cap_enforced,
+            PoolView::Absent => false,
+        },
         allocated_bytes: view.allocated.bytes(),
         state: view.state.as_str().to_owned(),
         incarnation: spec.incarnation.0,
@@ -139,12 +145,13 @@ impl Volume {
     pub fn whole(&self) -> String {
         let size = |bytes| Size::from_bytes(bytes).to_string();
         let none = || "-".to_owned();
+        let enforced = if self.size_enforced { "" } else { ", not enforced" };
         let mut lines = vec![
             ("volume", self.id.clone()),
             ("source", self.source.clone()),
             ("slot", self.slot.clone()),
             ("host", self.host.clone()),
-            ("size", size(self.size_bytes)),
+            ("size", size(self.size_bytes) + enforced),
             ("written", size(self.allocated_bytes)),
             ("state", self.state()),
             ("life", self.incarnation.to_string()),

@@ -122,6 +122,25 @@ async fn an_interrupted_growth_is_finished_and_never_cut_back() {
 }
 
 #[tokio::test]
+async fn an_image_that_was_grown_by_hand_shows_its_size() {
+    if !images_work() {
+        return;
+    }
+    let place = Place::with_pool(LocalKind::Image).await;
+    place.storage.make(&spec(1)).await.unwrap();
+    let (id, image) = (spec(1).id, place.volume(&spec(1).id).image());
+    let size = async || place.storage.contents().await.unwrap().volumes[&id].spec.size;
+    assert_eq!(size().await, spec(1).size);
+    let by_hand = Size::from_mib(64);
+    run("resize2fs", &[image.to_str().unwrap(), "64M"]).await;
+    assert_eq!(size().await, by_hand);
+    assert_refused!(place.storage.grow(&id, Size::from_mib(32)).await, Conflict);
+    assert_eq!(place.storage.grow(&id, Size::from_mib(128)).await.unwrap(), Changed);
+    assert_eq!(size().await, Size::from_mib(128));
+    assert_eq!(capacity(&image).await, Size::from_mib(128).bytes());
+}
+
+#[tokio::test]
 async fn a_cut_or_lost_image_is_an_error() {
     if !images_work() {
         return;

@@ -101,6 +101,8 @@ codes! {
     RestartGroup "restart-group" Error Refuses "A restart policy names process groups that exist.";
     ServiceWithoutPorts "service-without-ports" Warning Warns "A service has at least one port.";
     BadPort "bad-port" Warning Silent "A port is 1 to 65535.";
+    BadProtocol "bad-protocol" Warning Silent "A service's protocol is tcp or udp, a check's http or https.";
+    BadConcurrency "bad-concurrency" Warning Silent "Limits are of connections or requests, and the soft one is not above the hard one.";
     CheckDuration "check-duration" Warning Warns "Times of service checks are 1 second to 1 minute.";
     CheckLimits "check-limits" Error Refuses "A check's interval is at least 2 seconds and its timeout at most 60.";
     CheckType "check-type" Error Refuses "A check's type is http or tcp.";
@@ -114,9 +116,11 @@ codes! {
     BadCommand "bad-command" Error Refuses "A command has closed quotes.";
     BadGuest "bad-guest" Error Silent "A vm has a size that exists and memory.";
     BadRestart "bad-restart" Error Refuses "A restart policy is always, never or on-failure.";
+    UnusedEntry "unused-entry" Warning Silent "Each entry of vm, restart and metrics counts for a group.";
     BuildTwice "build-twice" Warning Warns "There is one thing to build from.";
     Compression "compression" Error Refuses "Compression is gzip or zstd, its level 0 to 9.";
     SecretInEnv "secret-in-env" Warning Warns "Secrets are not written into [env].";
+    EnvReplaced "env-replaced" Warning Silent "PRIMARY_REGION in [env] is what primary_region says.";
     BadFile "bad-file" Error Silent "A file has an absolute guest_path, and a local_path inside of the repository.";
     FileWithoutSource "file-without-source" Warning Silent "A file has a local_path, a secret_name or a raw_value.";
     BadSetting "bad-setting" Error Silent "A setting of `[tiedown]` has a value that it allows.";

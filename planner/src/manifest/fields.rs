@@ -431,10 +431,16 @@ fn elsewhere(key: &str, not: &Section) -> Option<String> {
     if !not.path.is_empty() && holds(&keys::ROOT) {
         return Some(format!("`{key}` belongs at the top, before the first section"));
     }
-    let mut sections = keys::SECTIONS.iter().filter(|section| {
-        section.path != not.path && !section.path.contains('*') && !section.path.is_empty()
-    });
-    let holder = sections.find(|section| holds(section)).filter(|_| key != "processes")?;
+    let holders = || {
+        keys::SECTIONS.iter().filter(|section| {
+            let other = section.path != not.path && !section.path.is_empty();
+            other && !section.path.contains('*') && holds(section)
+        })
+    };
+    // One below this table is likelier meant than one elsewhere.
+    let below = |path: &str| path.strip_prefix(not.path).is_some_and(|rest| rest.starts_with('.'));
+    let near = holders().find(|section| below(section.path));
+    let holder = near.or_else(|| holders().next()).filter(|_| key != "processes")?;
     Some(format!("`{key}` is a key of `{}`", holder.path))
 }
 

@@ -17,7 +17,8 @@ use toml_edit::{Document, RawString, TableLike};
 /// The most bytes that a manifest may have.
 pub const LARGEST: usize = 1 << 20;
 
-/// The text of a manifest, or problems.
+/// The text of a manifest, or problems. One that begins with a byte order mark is read on, so that
+/// all else is told too.
 pub(crate) fn decode<'a>(problems: &mut Problems, bytes: &'a [u8]) -> Option<&'a str> {
     let place = |start: usize, end: usize| Span { start, end };
     if bytes.len() > LARGEST {
@@ -41,11 +42,6 @@ pub(crate) fn decode<'a>(problems: &mut Problems, bytes: &'a [u8]) -> Option<&'a
             .add(Code::ByteOrderMark, place(0, 3), "the manifest begins with a byte order mark")
             .label("flyctl stops here")
             .hint("save the file as UTF-8 without a byte order mark");
-        return None;
-    }
-    if let Some(at) = text.find('\0') {
-        problems.add(Code::NulByte, place(at, at + 1), "there is a NUL byte in the manifest");
-        return None;
     }
     Some(text)
 }
@@ -64,6 +60,11 @@ pub(crate) fn parse<'a>(
     problems: &mut Problems,
     text: &'a str,
 ) -> Result<Document<&'a str>, Mistake> {
+    if let Some(at) = text.find('\0') {
+        let span = Span { start: at, end: at + 1 };
+        problems.add(Code::NulByte, span, "there is a NUL byte in the manifest");
+        return Err(Mistake::InLine(at));
+    }
     Document::parse(text).map_err(|error| {
         let span = error.span().map_or_else(Span::default, |range| tidy(text, range.into()));
         let said = error.message();

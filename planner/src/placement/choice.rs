@@ -55,7 +55,8 @@ pub(super) fn place<'a>(
                 if wanted.pinned.is_some() {
                     pending.insert(wanted.slot.app.clone());
                 }
-                report.say(Kind::Blocked, wanted.object(), why, hint);
+                let hint = format!("{hint}; it is asked for in {}", group.app.manifest);
+                report.say(Kind::Blocked, wanted.object(), why, &hint);
                 false
             }
         });

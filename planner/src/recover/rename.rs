@@ -4,8 +4,11 @@
 use crate::Inputs;
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Desired, Move};
+use crate::model::host::HostSpec;
+use crate::model::id::PoolId;
 use crate::model::name::{AppName, GroupName, HostName, SourceName};
 use crate::model::object::Object;
+use crate::model::observed::{HostView, PoolView, Reading};
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
 use crate::report::{Kind, Report};
@@ -172,11 +175,19 @@ pub(super) fn follow_hosts(
     corrections: &mut Vec<ClaimAct>,
 ) -> BTreeMap<SlotId, Claim> {
     let hosts = &inputs.desired.hosts;
-    let new_names: BTreeMap<&HostName, &HostName> = hosts
+    let mut new_names: BTreeMap<&HostName, &HostName> = hosts
         .values()
         .filter_map(|spec| Some((spec.was.as_ref()?, &spec.name)))
         .filter(|(was, _)| !hosts.contains_key(*was))
         .collect();
+    // Renamed once more: a pool bears the first name, claims bear the last, and the pool's
+    // identity says that they are of one host.
+    for claim in inputs.claims.slots.values().filter(|claim| !hosts.contains_key(&claim.host)) {
+        let now = |spec: &&HostSpec| is_of(inputs, spec, claim.pool.as_ref());
+        if let Some(spec) = hosts.values().find(now) {
+            new_names.entry(&claim.host).or_insert(&spec.name);
+        }
+    }
     let mut claims = inputs.claims.slots.clone();
     for claim in claims.values_mut() {
         if let Some(name) = new_names.get(&claim.host) {
@@ -185,6 +196,18 @@ pub(super) fn follow_hosts(
         }
     }
     claims
+}
+
+/// Whether a host that was renamed answers with this pool, under the name that it was made with.
+fn is_of(inputs: &Inputs<'_>, spec: &HostSpec, pool: Option<&PoolId>) -> bool {
+    match (inputs.observed.get(&spec.name), &spec.was, pool) {
+        (
+            Some(HostView::Read(Reading { pool: PoolView::Present(found), .. })),
+            Some(was),
+            Some(id),
+        ) => found.id == *id && found.host == *was && found.fleet == inputs.desired.fleet,
+        _ => false,
+    }
 }
 
 /// Claims under the names that slots and volumes have now, and which the catalog has under

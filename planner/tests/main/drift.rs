@@ -69,14 +69,29 @@ fn an_instance_that_vanished() {
 
 #[test]
 fn a_volume_that_shrank() {
-    under_each("size", "size", shrink);
+    under_each("size", "size", |fleet| resize(fleet, "8GB"));
 }
 
-fn shrink(fleet: &mut Fleet) {
+fn resize(fleet: &mut Fleet, size: &str) {
     for machine in fleet.machines.values_mut() {
         for view in machine.volumes.values_mut() {
-            view.spec.size = Size::parse("8GB").unwrap().rounded_up_to(Size::from_mib(4));
+            view.spec.size = Size::parse(size).unwrap().rounded_up_to(Size::from_mib(4));
         }
+    }
+}
+
+#[test]
+fn a_volume_that_was_grown_by_hand_is_named_and_never_shrinks() {
+    for (word, expected) in
+        [("heal", vec![("size", false)]), ("warn", vec![("size", false)]), ("ignore", vec![])]
+    {
+        let mut fleet = settled(&format!("size = \"{word}\""));
+        resize(&mut fleet, "12GB");
+        let planned = fleet.plan();
+        assert_eq!(drifted(&planned), expected, "{word}:\n{}", shown(&planned));
+        assert!(planned.plan.changes.is_empty(), "{word}: {}", shown(&planned));
+        fleet.apply(&planned.plan, &BTreeSet::new());
+        assert!(fleet.plan().plan.changes.is_empty(), "{word}");
     }
 }
 
@@ -120,7 +135,7 @@ fn what_is_asked_for_is_done_whatever_the_policy_says_of_drift() {
     }
     // Asked to be larger than it ever was, a volume that shrank grows.
     let mut fleet = settled(policy);
-    shrink(&mut fleet);
+    resize(&mut fleet, "8GB");
     let changed = format!("[policy.drift]\n{policy}\n{}", APP.replace("10GB", "20GB"));
     fleet.config = toml_edit::de::from_str(&changed).unwrap();
     assert_eq!(fleet.plan().plan.changes.len(), 1);
@@ -129,7 +144,7 @@ fn what_is_asked_for_is_done_whatever_the_policy_says_of_drift() {
 #[test]
 fn without_memory_the_answer_is_that_nobody_knows() {
     let mut fleet = settled("");
-    shrink(&mut fleet);
+    resize(&mut fleet, "8GB");
     fleet.happen(&Event::CatalogLost);
     let planned = fleet.plan();
     assert_eq!(drifted(&planned), []);

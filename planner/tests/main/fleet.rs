@@ -59,9 +59,17 @@ impl Fleet {
                 continue;
             }
             let had = host.was.as_ref().filter(|was| !self.config.hosts.contains_key(*was));
-            let machine = had.and_then(|was| self.machines.remove(was));
+            let last = had.map(|was| self.made_as(was));
+            let machine = last.and_then(|last| self.machines.remove(&last));
             self.machines.insert(name.clone(), machine.unwrap_or_else(|| machine_of(name, host)));
         }
+    }
+
+    /// The last name of the machine whose pool was made under this one.
+    fn made_as(&self, name: &HostName) -> HostName {
+        let made = |machine: &Reading| matches!(&machine.pool, PoolView::Present(pool) if pool.host == *name);
+        let found = self.machines.iter().find(|(_, machine)| made(machine));
+        found.map_or(name, |(last, _)| last).clone()
     }
 
     /// What hosts of the fleet say now.

@@ -226,7 +226,7 @@ pub(super) async fn carry_out(
             let text = format!(
                 "\n{}\n{}",
                 summary::summary(&outcome, &looked.plan),
-                status::slots(&status)
+                status::slots_alone(&status)
             );
             output.result(&text)
         }

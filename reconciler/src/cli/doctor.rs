@@ -1,5 +1,6 @@
 //! `tiedown doctor`: what is missing, and how to get it.
 
+use super::error::plural;
 use super::exit::Ending;
 use super::global::Global;
 use super::output::{Format, Output};
@@ -185,10 +186,10 @@ fn host(name: &str, view: &HostView) -> Finding {
             let found = match &reading.pool {
                 PoolView::Absent => "readable, its pool is made by the first apply".to_owned(),
                 PoolView::Present(pool) => format!(
-                    "readable, pool of {}, {} volumes, {} instances",
+                    "readable, pool of {}, {}, {}",
                     pool.size,
-                    reading.volumes.len(),
-                    reading.instances.len()
+                    plural(reading.volumes.len(), "volume"),
+                    plural(reading.instances.len(), "instance")
                 ),
             };
             Finding::new(Weight::Ok, &what, found, "")

@@ -6,6 +6,7 @@ use super::global::Global;
 use super::output::{Format, Output};
 use super::stop;
 use crate::fleet::{Abilities, Hosts, Records, StateFiles};
+use crate::pass::guard_records;
 use crate::repository::Repository;
 use crate::repository::tree::KnownTrees;
 use crate::settings::Settings;
@@ -53,6 +54,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let snapshot = global.snapshot(&repository)?;
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
+    guard_records(&repository, &settings, &Records::look(&settings)?)?;
     let files = StateFiles::of(&settings)?;
     if args.purge {
         refuse_foreign(&files, &settings)?;

@@ -6,6 +6,7 @@ use super::global::Global;
 use super::output::{Format, Output, table};
 use crate::fleet::{Abilities, Records};
 use crate::history::{row, whole};
+use crate::pass::guard_records;
 use serde_json::json;
 
 /// Show what was applied, newest first; with an id, every step of it.
@@ -28,6 +29,7 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let Some(id) = &args.id else {
         let runs = records.journal.runs(args.newest, false)?;
         match output.format {

@@ -5,6 +5,7 @@ use super::exit::Ending;
 use super::global::Global;
 use super::output::Output;
 use crate::fleet::{Abilities, Hosts, Records};
+use crate::pass::guard_records;
 use crate::repository::tree::KnownTrees;
 use crate::status::readings;
 use executor::host::Host;
@@ -46,6 +47,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let mut logs = find(args, &hosts.all()).await?;

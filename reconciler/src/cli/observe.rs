@@ -4,7 +4,7 @@ use super::exit::Ending;
 use super::global::Global;
 use super::output::Output;
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::checks_of;
+use crate::pass::{checks_of, guard_records};
 use crate::prepare::read_secrets;
 use crate::repository::tree::KnownTrees;
 use anyhow::Context;
@@ -28,6 +28,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let checks = checks_of(&snapshot, &settings);

@@ -5,6 +5,7 @@ use super::global::Global;
 use super::output::{Format, Output};
 use super::stop;
 use crate::fleet::{Abilities, Hosts, Records};
+use crate::pass::guard_records;
 use crate::repository::tree::KnownTrees;
 use executor::ensure::Ensured;
 use serde_json::json;
@@ -22,6 +23,7 @@ pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Re
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let stop = Arc::new(AtomicBool::new(false));

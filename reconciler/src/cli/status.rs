@@ -4,7 +4,7 @@ use super::exit::Ending;
 use super::global::Global;
 use super::output::{Format, Output, table};
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass;
+use crate::pass::{self, guard_records};
 use crate::repository::tree::KnownTrees;
 use crate::settings::Settings;
 use crate::status::{InstanceStatus, SlotStatus, Status};
@@ -22,6 +22,7 @@ pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Re
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let checks = pass::checks_of(&snapshot, &settings);
@@ -74,17 +75,31 @@ fn hosts(status: &Status) -> String {
             vec![host.name.clone(), host.region.clone(), promised, capacity, used, state]
         })
         .collect();
-    let mut text = table(&["HOST", "REGION", "PROMISED", "CAPACITY", "USED", "STATE"], &rows);
+    let head = ["HOST", "REGION", "PROMISED", "CAPACITY", "USED", "STATE"];
+    table(&head, &rows) + &sizes_note(status)
+}
+
+fn sizes_note(status: &Status) -> String {
     let loose = status.hosts.iter().filter(|host| host.sizes_enforced == Some(false));
-    let loose: Vec<&str> = loose.map(|host| host.name.as_str()).collect();
-    if !loose.is_empty() {
-        text += &format!("Sizes of volumes are not enforced on {}.\n", loose.join(", "));
+    sizes_not_enforced(loose.map(|host| host.name.as_str()))
+}
+
+/// What every listing of volumes says of hosts where a volume can outgrow its size.
+pub(super) fn sizes_not_enforced<'a>(hosts: impl Iterator<Item = &'a str>) -> String {
+    let hosts: Vec<&str> = hosts.collect();
+    match hosts.as_slice() {
+        [] => String::new(),
+        hosts => format!("Sizes of volumes are not enforced on {}.\n", hosts.join(", ")),
     }
-    text
+}
+
+/// What runs where and how to reach it, for whoever does not see the hosts beside it.
+pub(super) fn slots_alone(status: &Status) -> String {
+    slots(status) + &sizes_note(status)
 }
 
 /// What runs where and how to reach it.
-pub(super) fn slots(status: &Status) -> String {
+fn slots(status: &Status) -> String {
     let rows: Vec<Vec<String>> = status
         .slots
         .iter()
@@ -109,7 +124,10 @@ fn state(slot: &SlotStatus) -> String {
 }
 
 fn state_of_instance(slot: &SlotStatus) -> String {
-    let Some(instance) = &slot.instance else { return "no instance".to_owned() };
+    let Some(instance) = &slot.instance else {
+        let known = if slot.readable { "no instance" } else { "unknown: its host was not read" };
+        return known.to_owned();
+    };
     let mut text = instance.state.clone();
     match instance.healthy {
         Some(true) => text += ", healthy",

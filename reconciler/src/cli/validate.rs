@@ -7,7 +7,7 @@ use super::exit::Ending;
 use super::global::{Asked, Global};
 use super::output::Output;
 use crate::prepare::{
-    Mistakes, ReadManifest, apps, read_manifest, read_manifests, read_usual_manifests,
+    Mistakes, ReadManifest, apps, none_found, read_manifest, read_manifests, read_usual_manifests,
 };
 use crate::settings::load::{SettingsError, load};
 use crate::settings::problem::Problem as Clash;
@@ -103,7 +103,7 @@ fn of_fleet(global: &Global, output: Output) -> anyhow::Result<Found> {
     let file = repository.within(FILE);
     global.warn_of_uncommitted(&snapshot, output, |path| path == file || patterns.matches(path))?;
     if manifests.is_empty() {
-        output.warn(&format!("no manifest in {} matches `include` of [apps]", snapshot.name()));
+        output.warn(&none_found(&snapshot));
     }
     found.manifests = manifests.len();
     let all: Vec<&ReadManifest> = manifests.iter().collect();

@@ -6,8 +6,9 @@ use super::exit::{Ending, Exit};
 use super::global::Global;
 use super::output::{Format, Output, table};
 use super::plan::of_volume;
+use super::status::sizes_not_enforced;
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::Looked;
+use crate::pass::{Looked, guard_records};
 use crate::repository::tree::KnownTrees;
 use crate::volumes::{Volume, volumes};
 use executor::observe::{Checks, observe};
@@ -15,6 +16,7 @@ use planner::by_hand::Request;
 use planner::model::id::VolumeId;
 use planner::model::observed::HostView;
 use planner::model::permit::Permits;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Show volumes, destroy retired ones, or give one to a slot.
@@ -100,7 +102,9 @@ async fn list(global: &Global, output: Output) -> anyhow::Result<Ending> {
         Format::Text => {
             let rows: Vec<Vec<String>> = all.iter().map(Volume::row).collect();
             let head = ["VOLUME", "SOURCE", "SLOT", "HOST", "SIZE", "STATE", "KEPT"];
-            output.result(&table(&head, &rows))?;
+            let loose = all.iter().filter(|volume| !volume.size_enforced);
+            let loose: BTreeSet<&str> = loose.map(|volume| volume.host.as_str()).collect();
+            output.result(&(table(&head, &rows) + &sizes_not_enforced(loose.into_iter())))?;
         }
     }
     Ok(Ending { incomplete: !complete, ..Ending::default() })
@@ -131,6 +135,7 @@ async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, b
     let abilities = Abilities::probe()?;
     let settings = global.settings(&snapshot, &abilities, output)?;
     let records = Records::look(&settings)?;
+    guard_records(&repository, &settings, &records)?;
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let observed = observe(&hosts.all(), &Checks::new()).await;

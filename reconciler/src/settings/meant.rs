@@ -82,7 +82,7 @@ fn hosts(
             region: host.region.clone(),
             zone: host.zone.clone(),
             state: host.state,
-            was: host.was.clone(),
+            was: host.was.as_ref().map(|at| at.value.clone()),
             subnet: subnet.value,
             memory: host.memory.unwrap_or(machine.memory),
             cpus: host.cpus.unwrap_or(machine.cpus),

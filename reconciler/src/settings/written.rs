@@ -40,14 +40,14 @@ pub struct WrittenHost {
     /// `state`, or active.
     pub state: HostState,
     /// `was`.
-    pub was: Option<HostName>,
+    pub was: Option<At<HostName>>,
     /// `subnet`.
     pub subnet: Option<At<Subnet>>,
     /// `memory`.
     pub memory: Option<Size>,
     /// `cpus`.
     pub cpus: Option<u32>,
-    /// `path` of `storage`, or the host's name; relative, without `..`.
+    /// `path` of `storage`, or the name that the host was made with; relative, without `..`.
     pub path: At<String>,
     /// `capacity` of `storage`; with `lvm` it may be left out: the pool must be there already.
     pub capacity: Option<Size>,
@@ -55,6 +55,12 @@ pub struct WrittenHost {
     pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
+}
+
+impl WrittenHost {
+    fn was_called(&self, other: &Self) -> bool {
+        self.was.as_ref().is_some_and(|was| was.value == other.name.value)
+    }
 }
 
 const STATES: [(&str, HostState); 3] =
@@ -166,18 +172,29 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
         if hosts.iter().any(|other| other.name.value == host.name.value) {
             let message = format!("two hosts are called {}", host.name.value);
             reader.wrong(host.name.span.clone(), message, "give each host a name of its own");
+            continue;
         }
         let pool = |host: &WrittenHost| host.lvm.as_ref().map(|at| at.value.clone());
         let same_pool = |other: &&WrittenHost| {
             Path::new(&other.path.value) == Path::new(&host.path.value)
                 || (host.lvm.is_some() && pool(other) == pool(&host))
         };
-        if let Some(other) = hosts.iter().find(same_pool) {
+        // What it was is told below, and not that it is there twice.
+        let is_told = |other: &&WrittenHost| other.was_called(&host) || host.was_called(other);
+        if let Some(other) = hosts.iter().find(|other| same_pool(other) && !is_told(other)) {
             let message =
                 format!("hosts {} and {} have one pool", other.name.value, host.name.value);
             reader.wrong(host.path.span.clone(), message, "give each host a `path` of its own");
         }
         hosts.push(host);
+    }
+    for host in &hosts {
+        if let Some(was) = &host.was
+            && hosts.iter().any(|other| host.was_called(other))
+        {
+            let message = format!("{} was {}, which is a host itself", host.name.value, was.value);
+            reader.wrong(was.span.clone(), message, "take out `was`, or the host of that name");
+        }
     }
     hosts
 }
@@ -210,14 +227,16 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
     let name = name?;
     let (path, capacity, lvm) = storage??;
-    let own = At { value: name.value.as_str().to_owned(), span: name.span.clone() };
+    // A host that was renamed has its directory under the name that it was made with.
+    let made_as = was.as_ref().unwrap_or(&name);
+    let own = At { value: made_as.value.as_str().to_owned(), span: made_as.span.clone() };
     Some(WrittenHost {
         path: path.unwrap_or(own),
         name,
         region: region?.value,
         zone: zone.map(|at| at.value),
         state: state.map_or(HostState::Active, |at| at.value),
-        was: was.map(|at| at.value),
+        was,
         subnet,
         memory: memory.map(|at| at.value),
         cpus,

@@ -46,6 +46,26 @@ fn a_wrong_or_broken_tiedown_toml() {
     repo.write("tiedown.toml", "fleet = \"f\"\n[[hosts]\n");
     repo.commit();
     assert_refused(&repo, &[], 1, &["this is not TOML", "tiedown.toml:2:"]);
+    // One mistake is told once, though what follows from it would be mistakes too.
+    let settings = repo.settings("5GB");
+    let host = settings.split_once("[[hosts]]").unwrap().1;
+    repo.write("tiedown.toml", &format!("{settings}[[hosts]]{host}"));
+    repo.commit();
+    let said = assert_refused(&repo, &[], 1, &["two hosts are called ewr-1", "has a mistake"]);
+    assert!(!said.err.contains("overlap") && !said.err.contains("one pool"), "{said}");
+}
+
+#[test]
+fn a_commit_without_manifests() {
+    let repo = Repo::empty();
+    repo.write("tiedown.toml", &repo.settings("5GB"));
+    repo.commit();
+    for args in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let said = repo.run(args);
+        assert_eq!(said.code, 0, "{said}");
+        assert!(said.out.contains("No changes."), "{said}");
+        assert!(said.err.contains("warning: no manifest in commit"), "{said}");
+    }
 }
 
 #[test]
@@ -92,7 +112,8 @@ fn a_volume_too_large_for_every_pool() {
     repo.commit();
     let said = repo.run_untouched(&["plan"]);
     assert_eq!(said.code, 8, "{said}");
-    assert!(said.out.contains("web/app/ewr/1") && said.out.contains("ewr-1"), "{said}");
+    let parts = ["web/app/ewr/1", "ewr-1 needs 9GB, has 5GB", "it is asked for in web/fly.toml"];
+    assert!(parts.iter().all(|part| said.out.contains(part)), "{said}");
 }
 
 #[test]
@@ -174,6 +195,23 @@ fn a_state_directory_that_is_gone() {
     let state = repo.state();
     let parts = ["there is no catalog", state.to_str().unwrap(), "--allow-empty"];
     assert_refused(&repo, &[], 4, &parts);
+    // Nor does any other command take what is not there for nothing.
+    for args in [
+        &["status"][..],
+        &["drift"],
+        &["observe"],
+        &["history"],
+        &["logs", "web"],
+        &["volumes", "list"],
+        &["why", "ewr-1"],
+        &["resume"],
+        &["down"],
+        &["down", "--purge", "--auto-approve"],
+    ] {
+        let said = repo.run_untouched(args);
+        assert_eq!((said.code, said.errors()), (4, 1), "{args:?} {said}");
+        assert!(said.err.contains("there is no catalog"), "{args:?} {said}");
+    }
     let said = repo.run_untouched(&["plan", "--allow-empty"]);
     assert_eq!(said.code, 0, "{said}");
 }

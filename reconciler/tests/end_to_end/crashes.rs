@@ -2,6 +2,11 @@
 //! The next apply ends in the same place, with nothing lost, leaked or doubled.
 
 use super::fleet::{Fleet, eventually, kill_9};
+use super::stories::ORDINARY_USER;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// A small deterministic generator: the seed is printed, and a failure can be run again.
@@ -57,6 +62,86 @@ fn apply_killed_at_any_moment_ends_in_the_same_place() {
     }
 }
 
+/// Boundaries that are tried if nobody says otherwise; `TIEDOWN_BOUNDARIES=all` tries each.
+const BOUNDARIES: usize = 3;
+
+/// All that a fleet has, without what only shows while something runs.
+fn picture(fleet: &Fleet) -> Value {
+    let mut status = fleet.status();
+    for host in status["hosts"].as_array_mut().unwrap() {
+        host["used_bytes"].take();
+    }
+    for slot in status["slots"].as_array_mut().unwrap() {
+        slot["instance"]["healthy"].take();
+        slot["instance"]["restarts"].take();
+    }
+    status
+}
+
+/// Applies, and kills it once it has told so many of its events. How many there were.
+fn apply_until(fleet: &Fleet, boundary: usize) -> usize {
+    let mut command = fleet.command(&["apply", "--auto-approve", "--format", "json"]);
+    let mut apply = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let events = BufReader::new(apply.stdout.take().unwrap()).lines();
+    let told = events.map_while(Result::ok).take(boundary).count();
+    let _ = apply.kill();
+    apply.wait().unwrap();
+    told
+}
+
+#[test]
+fn apply_killed_at_a_boundary_ends_as_one_that_was_not() {
+    let root = rustix::process::geteuid().is_root();
+    // Directories instead of images: what is compared is the same, and it is done sooner.
+    let fleet = Fleet::of_user(103, root.then_some(ORDINARY_USER));
+    let settings = fs::read_to_string(fleet.repo().join("tiedown.toml")).unwrap();
+    fleet.write("tiedown.toml", &settings.replace("count = 100", "count = 100000"));
+    let versions = [("one", "{ ewr = 2, ord = 1 }"), ("two", "{ ewr = 1 }")];
+    let ask = |(env, scale): (&str, &str)| {
+        fleet.store(env, scale);
+        fleet.commit(env);
+    };
+    let mut ends: Vec<(Value, usize)> = Vec::new();
+    // From the second time on each version takes its own volumes back.
+    for version in [0, 1, 0, 1] {
+        ask(versions[version]);
+        let events = apply_until(&fleet, usize::MAX);
+        fleet.assert_fixpoint();
+        ends.push((picture(&fleet), events));
+    }
+    let mut dice = Dice::seeded();
+    let most = ends[2].1.max(ends[3].1);
+    let all = std::env::var("TIEDOWN_BOUNDARIES").is_ok_and(|text| text == "all");
+    let drawn = |_| usize::try_from(dice.below(most as u64)).unwrap();
+    let boundaries: Vec<usize> =
+        if all { (0..most).collect() } else { (0..BOUNDARIES).map(drawn).collect() };
+    for boundary in boundaries {
+        for (version, (end, _)) in versions.into_iter().zip(&ends[2..]) {
+            ask(version);
+            apply_until(&fleet, boundary);
+            fleet.apply();
+            assert_eq!(picture(&fleet), *end, "killed at {boundary} on the way to {version:?}");
+            fleet.assert_one_to_one();
+            fleet.assert_fixpoint();
+        }
+    }
+}
+
+/// What the fleet's supervisors have under them, and they themselves.
+fn family(fleet: &Fleet) -> Vec<u32> {
+    let mut family = fleet.processes();
+    let mut next = 0;
+    while let Some(pid) = family.get(next) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        let new = children.split_whitespace().filter_map(|child| child.parse().ok());
+        let new: Vec<u32> = new.filter(|child| !family.contains(child)).collect();
+        family.extend(new);
+        next += 1;
+    }
+    family
+}
+
 #[test]
 fn supervisors_and_their_children_killed_at_random_leave_no_doubled_instance() {
     let fleet = Fleet::new(102);
@@ -66,7 +151,7 @@ fn supervisors_and_their_children_killed_at_random_leave_no_doubled_instance() {
     fleet.apply();
     fleet.post_everywhere("kept");
     for _ in 0..5 {
-        let processes = fleet.processes();
+        let processes = family(&fleet);
         let victim = processes[usize::try_from(dice.below(processes.len() as u64)).unwrap()];
         kill_9(victim);
         eventually("apply heals", || fleet.run(&["apply", "--auto-approve"]).code == 0);

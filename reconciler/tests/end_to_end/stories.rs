@@ -27,9 +27,14 @@ fn deploy_and_redeploy(fleet: &Fleet) {
     let said = fleet.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(said.code, 2, "{said}");
     assert!(said.out.contains("Plan: 6 to add, 0 to change, 0 to destroy."), "{said}");
-    fleet.apply();
+    let applied = fleet.apply();
     fleet.assert_fixpoint();
     fleet.assert_one_to_one();
+    let loose = fleet.run(&["doctor"]).out.contains("size is not enforced");
+    for said in [applied, fleet.run(&["status"]), fleet.run(&["volumes", "list"])] {
+        let note = "Sizes of volumes are not enforced on ewr-1, ewr-2, ord-1.";
+        assert_eq!(said.out.contains(note), loose, "every listing says so: {said}");
+    }
     fleet.post_everywhere("before");
     let before = fleet.slots();
     assert_eq!(before.len(), 3);
@@ -154,6 +159,35 @@ fn logs_and_history_tell_what_was_said_and_done() {
     eventually("the log", || {
         fleet.run(&["logs", "store/app/ewr/1"]).out.contains("said by the program")
     });
+}
+
+#[test]
+fn a_host_takes_another_name_and_another_and_nothing_moves() {
+    let fleet = Fleet::new(88);
+    fleet.store("one", "{ ewr = 2 }");
+    fleet.commit("first");
+    fleet.apply();
+    fleet.post_everywhere("kept");
+    let before = fleet.slots();
+    let settings = std::fs::read_to_string(fleet.repo().join("tiedown.toml")).unwrap();
+    for name in ["east-2", "east-3"] {
+        let renamed = format!("name = {name:?}\nwas = \"ewr-2\"\n");
+        fleet.write("tiedown.toml", &settings.replace("name = \"ewr-2\"\n", &renamed));
+        fleet.commit(name);
+        let said = fleet.apply();
+        assert!(said.out.contains("No changes."), "{said}");
+        assert_eq!(fleet.slots(), before);
+        let hosts = fleet.status()["hosts"].as_array().unwrap().clone();
+        assert!(hosts.iter().any(|host| host["name"] == name), "{hosts:?}");
+        fleet.assert_one_to_one();
+    }
+    fleet.store("two", "{ ewr = 2 }");
+    fleet.commit("second");
+    fleet.apply();
+    for (slot, address, _) in fleet.slots() {
+        assert_eq!(fleet.lines(&address), format!("kept {slot}\n"));
+    }
+    fleet.assert_fixpoint();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{self, InstanceSpec, Supervision};
-use planner::model::name::{FleetName, HostName};
+use planner::model::name::FleetName;
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,8 +40,6 @@ pub struct ProcessRuntime {
     pub state: PathBuf,
     /// The fleet.
     pub fleet: FleetName,
-    /// The host.
-    pub host: HostName,
     /// Addresses of its instances.
     pub subnet: Subnet,
     /// Whether this machine lets instances run at all.
@@ -150,7 +148,7 @@ impl Runtime for ProcessRuntime {
         if self.shares_ports() {
             return Ok(());
         }
-        let bridge = names::bridge(&self.fleet, &self.host, &self.directory);
+        let bridge = names::bridge(&self.fleet, &self.directory);
         super::remove_bridge(&bridge).await.map_err(|refusal| refused("removing a bridge", refusal))
     }
 
@@ -266,7 +264,7 @@ impl ProcessRuntime {
             return Network::Shared { address, ports };
         }
         Network::Own {
-            bridge: names::bridge(&self.fleet, &self.host, &self.directory),
+            bridge: names::bridge(&self.fleet, &self.directory),
             link: names::link(&instance.id, &self.directory),
             address,
             prefix: self.subnet.prefix(),

@@ -11,7 +11,7 @@ use planner::model::size::Size;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CStr;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -194,6 +194,38 @@ pub(super) fn measure(dir: &VolumeDir) -> Result<Option<(Size, Size)>, StorageEr
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io("looking at", &image)(error)),
     }
+}
+
+/// How large the file system in the image says it is: what a person has grown it to shows here,
+/// and a growth that was cut short does not. Nothing where no ext4 is to be seen.
+pub(super) fn file_system(dir: &VolumeDir) -> Result<Option<Size>, StorageError> {
+    let image = dir.image();
+    let file = match fs::File::open(&image) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("opening", &image)(error)),
+    };
+    let mut superblock = [0; 1024];
+    match file.read_exact_at(&mut superblock, 1024) {
+        Ok(()) => Ok(ext4_size(&superblock)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(io("reading", &image)(error)),
+    }
+}
+
+/// Blocks times their size, ext4(5): all numbers are little-endian, and the high half of the
+/// count only counts where the file system says that it uses 64 bits.
+fn ext4_size(superblock: &[u8; 1024]) -> Option<Size> {
+    const MAGIC: [u8; 2] = [0x53, 0xef];
+    const SIXTY_FOUR_BIT: u32 = 0x80;
+    let word = |at: usize| superblock[at..].first_chunk().copied().map(u32::from_le_bytes);
+    if superblock[0x38..0x3a] != MAGIC {
+        return None;
+    }
+    let high = if word(0x60)? & SIXTY_FOUR_BIT == 0 { 0 } else { word(0x150)? };
+    let blocks = u64::from(high) << 32 | u64::from(word(0x04)?);
+    let block = 1024_u64.checked_shl(word(0x18)?)?;
+    blocks.checked_mul(block).map(Size::from_bytes)
 }
 
 /// The loop device that has this very file behind it, if one has.

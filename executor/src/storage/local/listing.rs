@@ -7,7 +7,7 @@ use crate::storage::{Contents, StorageError};
 use planner::model::id::VolumeId;
 use planner::model::observed::{Foreign, VolumeView};
 use planner::model::size::Size;
-use planner::model::volume::VolumeState;
+use planner::model::volume::{VolumeSpec, VolumeState};
 use std::ffi::OsString;
 use std::path::Path;
 use std::{fs, io as std_io};
@@ -74,9 +74,11 @@ impl LocalStorage {
                 });
                 return Ok(());
             }
-            match self.measure(&dir, &record) {
-                Ok(allocated) => {
+            let measured = self.measure(&dir, &record);
+            match measured.and_then(|written| Ok((written, self.cap(&dir, &record)?))) {
+                Ok((allocated, size)) => {
                     let VolumeRecord { spec, state, formatted, .. } = record;
+                    let spec = VolumeSpec { size, ..spec };
                     let view = VolumeView { spec, state, allocated, formatted };
                     contents.volumes.insert(id.clone(), view);
                     return Ok(());
@@ -88,6 +90,15 @@ impl LocalStorage {
                 Err(_) => looks += 1,
             }
         }
+    }
+
+    /// How much a volume can hold: as written down, or more if its file system was grown by hand.
+    fn cap(&self, dir: &VolumeDir, record: &VolumeRecord) -> Result<Size, StorageError> {
+        let written_down = record.spec.size;
+        if self.kind == LocalKind::Directory || !record.formatted {
+            return Ok(written_down);
+        }
+        Ok(image::file_system(dir)?.map_or(written_down, |size| size.max(written_down)))
     }
 
     /// How much of a volume is written. An error if its data is not there as it should be.

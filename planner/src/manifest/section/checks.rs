@@ -10,7 +10,7 @@ use crate::manifest::node::{Node, Shape, entries};
 use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
 use crate::manifest::section::processes::GroupNames;
-use crate::manifest::written::empty;
+use crate::manifest::written::{empty, given};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -271,6 +271,7 @@ pub(crate) fn check(
             problems.add(Code::CheckLimits, timeout.span, message);
         }
         let section = format!("checks.{name}");
+        protocol(problems, &section, &check.request);
         groups.warn_unknown(problems, &section, check.processes.as_ref(), "checked nowhere");
         match &check.port {
             Some(port) => valid_port(problems, &format!("checks.{name}.port"), port),
@@ -316,6 +317,16 @@ fn no_port(
             show(group)
         );
         problems.lacks(Code::CheckWithoutPort, check.span, message).hint("add port = 8080");
+    }
+}
+
+/// Warns of a protocol that no HTTP check speaks.
+pub(crate) fn protocol(problems: &mut Problems, section: &str, request: &Request) {
+    if let Some(protocol) = given(request.protocol.as_ref())
+        && !matches!(protocol.value.as_str(), "http" | "https")
+    {
+        let message = format!("`{section}.protocol` is \"{}\"", show(&protocol.value));
+        problems.add(Code::BadProtocol, protocol.span, message).hint("write \"http\" or \"https\"");
     }
 }
 

@@ -7,10 +7,11 @@ use crate::manifest::keys;
 use crate::manifest::node::{Entry, Shape};
 use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
+use crate::manifest::section::checks::valid_port;
 use crate::manifest::section::experimental::Moved;
 use crate::manifest::section::processes::GroupNames;
 use crate::manifest::section::top;
-use crate::manifest::written::empty;
+use crate::manifest::written::{empty, texts};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -92,5 +93,12 @@ fn of_experimental(problems: &mut Problems, moved: &Moved<'_>) -> Option<Metrics
 pub(crate) fn check(problems: &mut Problems, metrics: &[Metrics], groups: &GroupNames) {
     for entry in metrics {
         groups.warn_unknown(problems, "metrics", entry.processes.as_ref(), "read nowhere");
+        if let Some(port) = &entry.port {
+            valid_port(problems, "metrics.port", port);
+        }
     }
+    let entries: Vec<_> = metrics.iter().map(|m| (m.span, texts(m.processes.as_ref()))).collect();
+    groups.warn_unused(problems, "metrics", &entries, |group| {
+        entries.iter().position(|(_, listed)| groups.matches(group, listed))
+    });
 }

@@ -9,7 +9,7 @@ use crate::manifest::name;
 use crate::manifest::node::{Entry, Shape, entries};
 use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -142,6 +142,32 @@ impl GroupNames {
                 format!("the groups are {}", names.join(", "))
             }
             None => "there is no [processes], so the only group is \"app\"".to_string(),
+        }
+    }
+
+    /// Warns of entries that would be for a group and are not, because another one counts for it.
+    /// `counts` gives the one for a group, by index.
+    pub(crate) fn warn_unused(
+        &self,
+        problems: &mut Problems,
+        section: &str,
+        entries: &[(Span, &[At<String>])],
+        counts: impl Fn(&str) -> Option<usize>,
+    ) {
+        if entries.len() < 2 {
+            return;
+        }
+        let used: BTreeSet<usize> = self.first().iter().filter_map(|name| counts(name)).collect();
+        for (index, (span, listed)) in entries.iter().enumerate() {
+            // Names that are no groups are told of where they stand.
+            if used.contains(&index) || self.unknown(listed).next().is_some() {
+                continue;
+            }
+            let message = format!("this entry of `{section}` counts for no group: others do");
+            problems
+                .lacks(Code::UnusedEntry, *span, message)
+                .label("not used")
+                .hint("take it out, or say with `processes` which groups each entry is for");
         }
     }
 

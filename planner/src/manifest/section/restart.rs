@@ -99,4 +99,8 @@ pub(crate) fn check(problems: &mut Problems, restarts: &[Restart], groups: &Grou
         };
         draft.hint(hint);
     }
+    let entries: Vec<_> = restarts.iter().map(|r| (r.span, texts(r.processes.as_ref()))).collect();
+    groups.warn_unused(problems, "restart", &entries, |group| {
+        entries.iter().rposition(|(_, listed)| groups.matches(group, listed))
+    });
 }

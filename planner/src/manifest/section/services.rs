@@ -13,7 +13,7 @@ use crate::manifest::section::http::{
     self, AutoStop, Concurrency, HttpOptions, MachineCheck, TlsOptions,
 };
 use crate::manifest::section::processes::GroupNames;
-use crate::manifest::written::{empty, texts};
+use crate::manifest::written::{empty, given, texts};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -286,8 +286,10 @@ pub(crate) fn check(
     if let Some(http) = http {
         served(problems, "http_service", http.span, http.processes.as_ref(), groups);
         internal(problems, "http_service", http.span, http.internal_port.as_ref());
+        limits(problems, "http_service", http.concurrency.as_ref());
         for check in &http.checks {
             checks::service_times(problems, &check.times);
+            checks::protocol(problems, "http_service.checks", &check.request);
         }
     }
     for service in services {
@@ -299,11 +301,58 @@ pub(crate) fn check(
                 .lacks(Code::ServiceWithoutPorts, service.span, message)
                 .hint("add [[services.ports]]");
         }
+        public(problems, service);
+        limits(problems, "services", service.concurrency.as_ref());
+        for check in &service.http_checks {
+            checks::protocol(problems, "services.http_checks", &check.request);
+        }
         let tcp = service.tcp_checks.iter().map(|check| &check.times);
         let http = service.http_checks.iter().map(|check| &check.times);
         for times in tcp.chain(http) {
             checks::service_times(problems, times);
         }
+    }
+}
+
+/// What a service is reached by.
+fn public(problems: &mut Problems, service: &Service) {
+    if let Some(protocol) = given(service.protocol.as_ref())
+        && !matches!(protocol.value.as_str(), "tcp" | "udp")
+    {
+        let message = format!("`services.protocol` is \"{}\"", show(&protocol.value));
+        problems
+            .add(Code::BadProtocol, protocol.span, message)
+            .hint("write \"tcp\" or \"udp\"; HTTP is a handler of a port: handlers = [\"http\"]");
+    }
+    for port in &service.ports {
+        let ends = [&port.port, &port.start_port, &port.end_port];
+        for (name, end) in ["port", "start_port", "end_port"].into_iter().zip(ends) {
+            if let Some(end) = end {
+                checks::valid_port(problems, &format!("services.ports.{name}"), end);
+            }
+        }
+    }
+}
+
+fn limits(problems: &mut Problems, section: &str, limits: Option<&Concurrency>) {
+    let Some(limits) = limits else { return };
+    if let Some(kind) = given(limits.kind.as_ref())
+        && !matches!(kind.value.as_str(), "connections" | "requests")
+    {
+        let message = format!("`{section}.concurrency.type` is \"{}\"", show(&kind.value));
+        problems
+            .add(Code::BadConcurrency, kind.span, message)
+            .hint("write \"connections\" or \"requests\"");
+    }
+    if let (Some(soft), Some(hard)) = (&limits.soft_limit, &limits.hard_limit)
+        && hard.value != 0
+        && soft.value > hard.value
+    {
+        let message = format!(
+            "the soft limit of `{section}` is {}, above the hard one of {}",
+            soft.value, hard.value
+        );
+        problems.add(Code::BadConcurrency, soft.span, message);
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) fn check(problems: &mut Problems, written: &Written) {
         problems.add(Code::BadRegion, region.span, message).hint(name::REGION);
     }
     signal(problems, given(written.kill_signal.as_ref()));
+    region_of_env(problems, written);
     if let Some(command) = given(written.console_command.as_ref())
         && let Err(error) = crate::manifest::argv::split(&command.value)
     {
@@ -72,6 +73,23 @@ fn signal(problems: &mut Problems, signal: Option<&At<String>>) {
         None => format!("write one of {}", SIGNALS.join(", ")),
     };
     problems.add(Code::BadSignal, signal.span, message).hint(hint);
+}
+
+/// `primary_region` is what instances see as this variable, whatever `[env]` says.
+fn region_of_env(problems: &mut Problems, written: &Written) {
+    let Some(region) = given(written.primary_region.as_ref()) else { return };
+    let variable = written.env.as_ref().and_then(|env| env.value.get("PRIMARY_REGION"));
+    if let Some(variable) = variable.filter(|variable| variable.value != region.value) {
+        let message = format!(
+            "`env.PRIMARY_REGION` is \"{}\", and `primary_region` is \"{}\"",
+            show(&variable.value),
+            show(&region.value)
+        );
+        problems
+            .add(Code::EnvReplaced, variable.span, message)
+            .label("not used")
+            .hint("instances see `primary_region`: take the variable out");
+    }
 }
 
 fn app(problems: &mut Problems, app: Option<&At<String>>, written: &Written) {

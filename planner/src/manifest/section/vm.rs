@@ -163,6 +163,11 @@ pub(crate) fn check(problems: &mut Problems, vms: &[Vm], groups: &GroupNames) {
         guest(vm, problems);
         groups.warn_unknown(problems, "vm", vm.processes.as_ref(), "for nobody");
     }
+    let entries: Vec<_> = vms.iter().map(|vm| (vm.span, texts(vm.processes.as_ref()))).collect();
+    groups.warn_unused(problems, "vm", &entries, |group| {
+        let chosen = for_group(vms, groups, group)?;
+        vms.iter().position(|vm| core::ptr::eq(vm, chosen))
+    });
 }
 
 /// The entry for a group: the last that names it, else the first that names none.

@@ -46,8 +46,8 @@ fn reads_every_file_as_flyctl_does() {
     let Some(corpus) = corpus() else { return };
     let expected = std::fs::read_to_string(corpus.join("expected.json")).unwrap();
     let expected: Vec<Value> = serde_json::from_str(&expected).unwrap();
-    let mut tallies: [(&str, Tally); 6] =
-        ["readable", "config", "groups", "default group", "valid", "meaning"]
+    let mut tallies: [(&str, Tally); 7] =
+        ["readable", "config", "groups", "default group", "valid", "meaning", "cannot deploy"]
             .map(|name| (name, Tally::default()));
     for entry in &expected {
         let file = entry["file"].as_str().unwrap();
@@ -57,6 +57,10 @@ fn reads_every_file_as_flyctl_does() {
         tallies[0].1.compare(file, &read.manifest.is_none(), &unreadable);
         let theirs = entry["valid"].as_bool().unwrap();
         tallies[4].1.compare(file, &read.passes_flyctl(), &theirs);
+        // What flyctl stumbles over when deploying, tiedown refuses before.
+        if entry["machine_config_per_group"].to_string().contains("\"error\":") {
+            tallies[6].1.compare(file, &read.has_errors(), &true);
+        }
         let Some(manifest) = read.manifest else { continue };
         tallies[1].1.compare(file, &manifest.config_json(), &entry["config"]);
         tallies[2].1.compare(file, &json!(manifest.group_names.names), &entry["groups"]);
@@ -130,7 +134,7 @@ fn meaning(manifest: &Manifest, machines: &Value) -> Value {
 }
 
 /// A group in the shape of flyctl's machine configuration.
-fn machine(group: &Group) -> Value {
+pub(super) fn machine(group: &Group) -> Value {
     let mut parts = Map::new();
     if !group.mounts.is_empty() {
         let mounts: Vec<Value> = group

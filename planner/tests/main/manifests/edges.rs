@@ -1,7 +1,7 @@
 //! Small manifests at the edges of the grammar. What flyctl makes of each is found by name beside
 //! the corpus; without it the test says that it was skipped.
 
-use super::corpus::corpus;
+use super::corpus::{corpus, machine};
 use planner::manifest::read;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -210,6 +210,121 @@ fn reads_the_edges_as_flyctl_does() {
     }
     println!("edges: {} agree, {} differ", EDGES.len() - differ.len(), differ.len());
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+    for (name, bytes) in [("app int", "app = 1\n"), ("bom", "\u{feff}app='a'\n")] {
+        assert_eq!(answers.get(name).map(|answer| answer.1), Some(false), "{name}");
+        assert_eq!(read("fly.toml", bytes.as_bytes()).manifest, None, "{name}");
+    }
+}
+
+/// Name, and the manifest after `app = 'a'`, of which flyctl's meaning for each group is known.
+const MEANINGS: &[(&str, &str)] = &[
+    (
+        "mounts no processes, groups web/worker",
+        "[processes]\nweb = 'x'\nworker = 'w'\n[mounts]\nsource = 'd'\ndestination = '/d'",
+    ),
+    (
+        "mounts empty string process",
+        "[processes]\nweb = 'x'\nworker = 'w'\n[mounts]\nsource = 'd'\ndestination = '/d'\n\
+         processes = ['']",
+    ),
+    (
+        "mounts both groups",
+        "[processes]\nweb = 'x'\nworker = 'w'\n[mounts]\nsource = 'd'\ndestination = '/d'\n\
+         processes = ['web', 'worker']",
+    ),
+    (
+        "mounts unknown group",
+        "[processes]\nweb = 'x'\nworker = 'w'\n[mounts]\nsource = 'd'\ndestination = '/d'\n\
+         processes = ['nope']",
+    ),
+    (
+        "mounts processes=app with no [processes]",
+        "[mounts]\nsource = 'd'\ndestination = '/d'\nprocesses = ['app']",
+    ),
+    (
+        "mounts processes=web with no [processes]",
+        "[mounts]\nsource = 'd'\ndestination = '/d'\nprocesses = ['web']",
+    ),
+    (
+        "vm selection",
+        "[processes]\nweb = ''\nworker = ''\n[[vm]]\nsize = 'shared-cpu-2x'\n[[vm]]\n\
+         size = 'performance-2x'\nprocesses = ['worker']",
+    ),
+    ("vm memory overrides", "[[vm]]\nsize = 'shared-cpu-4x'\nmemory = '2gb'"),
+    ("vm bad size", "[[vm]]\nsize = 'huge'"),
+    ("vm memory 0", "[[vm]]\nmemory = 0"),
+    ("restart multiple", "[[restart]]\npolicy = 'always'\n[[restart]]\npolicy = 'never'"),
+    ("metrics multiple", "[[metrics]]\nport = 1\n[[metrics]]\nport = 2"),
+    ("cmd shlex", "[processes]\napp = 'sh -c \"echo hi there\" # nothing'"),
+    ("cmd shlex bad", "[processes]\napp = 'sh -c \"echo'"),
+    (
+        "strict alias keys",
+        "[mount]\nsource = 'd'\ndestination = '/d'\n[compute]\nsize = 'shared-cpu-1x'\n\
+         [metric]\nport = 1\n[http_service]\ninternal_port = 80\nfoo = 1",
+    ),
+    (
+        "top-level check port from http_service",
+        "[http_service]\ninternal_port = 80\n[checks.x]\ntype = 'tcp'",
+    ),
+    ("top-level check no port", "[checks.x]\ntype = 'tcp'"),
+    (
+        "auto extend to machine",
+        "[mounts]\nsource = 'd'\ndestination = '/d'\nauto_extend_size_threshold = 80\n\
+         auto_extend_size_increment = '1GB'\nauto_extend_size_limit = '5GB'",
+    ),
+];
+
+/// What flyctl makes of each group: `name key=value key=value…`, or the error it ends in.
+fn meaning_of(line: &str) -> (&str, Option<BTreeMap<&str, Value>>) {
+    let (group, rest) = line.trim().split_once(' ').unwrap();
+    if rest.starts_with("ERR ") {
+        return (group, None);
+    }
+    let keys = ["mounts=", " guest=", " init=", " services=", " restart=", " metrics="];
+    let starts: Vec<usize> = keys.iter().map(|key| rest.find(key).unwrap()).collect();
+    let ends = starts.iter().skip(1).copied().chain([rest.len()]);
+    let parts = keys.iter().zip(starts.iter().zip(ends)).map(|(key, (start, end))| {
+        let value = serde_json::from_str(&rest[start + key.len()..end]).unwrap();
+        (key.trim().trim_end_matches('='), value)
+    });
+    (group, Some(parts.collect()))
+}
+
+#[test]
+fn means_for_each_group_what_flyctl_does() {
+    let Some(corpus) = corpus() else { return };
+    let text = std::fs::read_to_string(corpus.join("edges.txt")).unwrap();
+    for (name, manifest) in MEANINGS {
+        let block = text.split("### ").find_map(|block| block.strip_prefix(&format!("{name}\n")));
+        let block = block.unwrap_or_else(|| panic!("no answer: {name}"));
+        let read = read("fly.toml", format!("app = 'a'\n{manifest}\n").as_bytes());
+        let ours = read.manifest.as_ref().unwrap();
+        let names = format!(
+            "groups: [{}] default: {}",
+            ours.group_names.names.join(" "),
+            ours.group_names.default
+        );
+        assert_eq!(block.lines().next().unwrap().trim(), names, "{name}");
+        let groups = block.lines().skip(1).take(ours.groups.len());
+        for (line, group) in groups.zip(&ours.groups) {
+            let (theirs, meaning) = meaning_of(line);
+            assert_eq!(theirs, group.name, "{name}");
+            // What flyctl stumbles over when deploying, tiedown refuses before.
+            let Some(meaning) = meaning else {
+                assert!(read.has_errors(), "{name}");
+                continue;
+            };
+            let ours = machine(group);
+            for key in ["mounts", "guest", "init", "restart"] {
+                assert_eq!(ours[key], meaning[key], "{name}: {key}");
+            }
+            let services = ours["services"].as_array().map_or(0, Vec::len);
+            assert_eq!(serde_json::json!(services), meaning["services"], "{name}");
+            let metrics = serde_json::to_value(&group.metrics).unwrap();
+            assert_eq!(metrics, meaning["metrics"], "{name}");
+        }
+    }
+    println!("edges by group: {} agree, 0 differ", MEANINGS.len());
 }
 
 /// Each is read, or not, whether the corpus is there or not.

@@ -168,3 +168,20 @@ proptest! {
         survives(parts.concat().as_bytes());
     }
 }
+
+#[test]
+fn what_is_no_manifest_still_says_whose_it_is() {
+    for text in [
+        "\u{feff}app = \"shop\"\r\n[env]\r\nA = \"1\"\r\n",
+        "app = \"shop\"\n[env]\nA = B\n",
+        "app = \"shop\"\n[env\napp = \"other\"\n",
+        "app = \"shop\"\nkill_signal = \"\0\"\n",
+        "app = \"shop\"\nkill_signal = 9\n",
+    ] {
+        let read = read("fly.toml", text.as_bytes());
+        assert_eq!((read.manifest, read.app.as_deref()), (None, Some("shop")), "{text:?}");
+    }
+    for text in ["[env\napp = \"other\"\n", "[env]\napp = \"other\"\nA = B\n", "app = shop\n"] {
+        assert_eq!(read("fly.toml", text.as_bytes()).app, None, "{text:?}");
+    }
+}

@@ -41,6 +41,22 @@ fn defaults_come_from_the_machine() {
 }
 
 #[test]
+fn the_example_of_the_docs_can_be_read() {
+    let page = include_str!("../../../../docs/tiedown-toml.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let settings = read("tiedown.toml", example, &machine()).unwrap();
+    assert_eq!(settings.hosts.len(), 1);
+}
+
+#[test]
+fn a_renamed_host_keeps_its_directory() {
+    let text = SMALL.replace("name = \"ewr-1\"", "name = \"east-1\"\nwas = \"ewr-1\"");
+    let settings = read("tiedown.toml", &text, &machine()).unwrap();
+    let host = &settings.hosts[&HostName::new("east-1").unwrap()];
+    assert_eq!(*host.storage.path(), settings.state_dir.join("hosts/ewr-1"));
+}
+
+#[test]
 fn everything_can_be_written() {
     let text = "fleet = \"prod\"\nstate_dir = \"/srv/tiedown\"\n[apps]\ninclude = [\"a/fly.toml\"]\n\
                 exclude = [\"b/**\"]\n[policy]\novercommit = 1.5\nspread = \"zone\"\n\
@@ -116,6 +132,10 @@ fn each_clash_has_one_message() {
             "subnets of a (10.0.0.0/8) and b (10.1.0.0/24) overlap",
         ),
         (host("a", lvm) + &host("b", lvm), "hosts a and b have one pool"),
+        (
+            host("a", local) + &host("b", &format!("was = \"a\"\n{local}")),
+            "b was a, which is a host itself",
+        ),
         (
             host("a", "storage = { driver = \"lvm\", vg = \"v\", pool = \"../t\" }"),
             "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",
