@@ -24,7 +24,6 @@ fn processes(home: &Path) -> ProcessRuntime {
         directory: home.join("instances"),
         state: home.to_owned(),
         fleet: "contract".parse().unwrap(),
-        host: "h1".parse().unwrap(),
         subnet: subnet.parse().unwrap(),
         runs_instances: capabilities.instances,
         shares_ports: !capabilities.network_namespaces,
@@ -39,7 +38,8 @@ fn home() -> tempfile::TempDir {
 fn contained(engine: &Engine) -> Bed {
     engine.image("box:1", &["ENV FROM_IMAGE=yes"]);
     let (home, socket) = (home(), engine.socket());
-    let runtime = DockerRuntime { kept: processes(home.path()), socket };
+    let host = "h1".parse().unwrap();
+    let runtime = DockerRuntime { kept: processes(home.path()), host, socket };
     let digest = engine.docker(&["image", "inspect", "-f", "{{.Id}}", "box:1"]).1;
     let artifact = Artifact::Image { reference: "box:1".to_owned(), digest };
     let (subnet, root) = (runtime.kept.subnet, true);

@@ -3,6 +3,7 @@
 
 pub mod apps;
 pub mod artifacts;
+pub mod images;
 pub mod selection;
 
 use crate::repository::RepositoryError;
@@ -11,6 +12,7 @@ use crate::repository::tree::KnownTrees;
 use crate::settings::problem::Problem as Clash;
 use crate::settings::{INCLUDE, Settings};
 use executor::secrets::SecretError;
+use images::References;
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
@@ -77,6 +79,8 @@ pub struct Prepared {
     pub desired: Desired,
     /// What it refers to.
     pub artifacts: Artifacts,
+    /// Images among it that are still to be looked up.
+    pub references: References,
     /// Where the trees among them are found again.
     pub trees: KnownTrees,
     /// Warnings of manifests, with their texts.
@@ -168,7 +172,7 @@ pub fn prepare(
     if mistakes.has_errors() {
         return Err(PrepareError::Mistakes(Box::new(mistakes)));
     }
-    let mut found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    let mut found = artifacts::resolve(snapshot, &apps, &patterns, settings, claims)?;
     found.notes.extend(manifests.is_empty().then(|| none_found(snapshot)));
     let lineages = lineages(snapshot, claims, &manifests)?;
     let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
@@ -182,6 +186,7 @@ pub fn prepare(
             lineages,
         },
         artifacts: found.artifacts,
+        references: found.references,
         trees: found.trees,
         warnings: mistakes.problems,
         notes: found.notes,

@@ -24,6 +24,7 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{InstanceSpec, Supervision};
+use planner::model::name::HostName;
 use planner::model::observed::{Foreign, InstanceState, InstanceView};
 use planner::model::size::Size;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,8 @@ use std::path::{Path, PathBuf};
 pub struct DockerRuntime {
     /// Supervisors of the host, and what it remembers of its instances.
     pub kept: ProcessRuntime,
+    /// The host, as its containers are marked for people.
+    pub host: HostName,
     /// The engine's socket.
     pub socket: PathBuf,
 }
@@ -132,7 +135,7 @@ impl Runtime for DockerRuntime {
         let engine = self.engine()?;
         let act = || format!("removing the network {network}");
         let found = engine.network(&network).await.map_err(|error| failed(act(), error))?;
-        if found.is_some_and(|labels| labels == self.owner().marks()) {
+        if found.is_some_and(|labels| self.owner().are_ours(&labels)) {
             engine.remove_network(&network).await.map_err(|error| failed(act(), error))?;
         }
         Ok(())
@@ -149,7 +152,12 @@ impl DockerRuntime {
     }
 
     fn owner(&self) -> Owner<'_> {
-        Owner { fleet: &self.kept.fleet, host: &self.kept.host, place: &self.kept.directory }
+        Owner {
+            fleet: &self.kept.fleet,
+            host: &self.host,
+            state: &self.kept.state,
+            place: &self.kept.directory,
+        }
     }
 
     fn container(&self, id: &InstanceId) -> String {
@@ -158,7 +166,7 @@ impl DockerRuntime {
 
     /// The network is called as its bridge is.
     fn network(&self) -> String {
-        names::bridge(&self.kept.fleet, &self.kept.host, &self.kept.directory)
+        names::bridge(&self.kept.fleet, &self.kept.directory)
     }
 
     fn in_engine(&self, instance: &InstanceSpec, image: String) -> InEngine {

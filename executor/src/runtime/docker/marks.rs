@@ -21,9 +21,12 @@ pub(super) enum Whose {
 /// A host of a fleet, set up in one place of this machine.
 pub(super) struct Owner<'a> {
     pub(super) fleet: &'a FleetName,
+    /// For people: a host may be called otherwise later.
     pub(super) host: &'a HostName,
-    /// The directory of the host's instances: a fleet that is set up twice by mistake does not
-    /// take the other's containers for its own.
+    /// The fleet's state directory.
+    pub(super) state: &'a Path,
+    /// The directory of the host's instances: by it a host knows its own, and a fleet that is set
+    /// up twice by mistake does not take the other's containers for its own.
     pub(super) place: &'a Path,
 }
 
@@ -63,21 +66,28 @@ impl Owner<'_> {
         marks
     }
 
+    /// Whether the bearer of these labels is what the host keeps for all instances together.
+    pub(super) fn are_ours(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(&mark_name(FLEET)).is_some_and(|fleet| fleet == self.fleet.as_str())
+            && labels.get(&mark_name(PLACE)).is_some_and(|place| Path::new(place) == self.place)
+    }
+
     /// Whose the bearer of these labels is.
     pub(super) fn whose(&self, labels: &BTreeMap<String, String>) -> Whose {
         let label = |key: &str| labels.get(&mark_name(key)).map_or("", String::as_str);
-        let (fleet, host, place) = (label(FLEET), label(HOST), label(PLACE));
+        let (fleet, place) = (label(FLEET), Path::new(label(PLACE)));
         if fleet.is_empty() {
             return Whose::Foreign("not tiedown's".to_owned());
         }
         if fleet != self.fleet.as_str() {
             return Whose::Foreign(format!("of fleet {fleet}"));
         }
-        if host != self.host.as_str() {
-            return Whose::OtherHost;
-        }
-        if Path::new(place) != self.place {
-            return Whose::Foreign(format!("of a fleet of the same name, set up in {place}"));
+        if place != self.place {
+            let elsewhere = place.display();
+            return match place.starts_with(self.state) {
+                true => Whose::OtherHost,
+                false => Whose::Foreign(format!("of another fleet {fleet}, in {elsewhere}")),
+            };
         }
         match serde_json::from_str(label(SPEC)) {
             Ok(spec) => Whose::Ours(Box::new(spec)),
