@@ -2,6 +2,7 @@
 //! Engine; and what only the engine can do to it.
 
 mod contract;
+#[allow(dead_code, reason = "end-to-end tests of the reconciler have it too, and a registry")]
 pub(crate) mod engine;
 mod killed;
 

@@ -4,6 +4,7 @@
 mod fleet;
 
 mod crashes;
+mod docker;
 mod endings;
 mod failures;
 mod hands;

@@ -20,7 +20,11 @@ impl Engine {
         if !rustix::process::geteuid().is_root() {
             return Err("a Docker Engine runs as root".to_owned());
         }
-        for (program, package) in [("dockerd", "docker.io"), ("busybox", "busybox-static")] {
+        for (program, package) in [
+            ("dockerd", "docker.io"),
+            ("docker-registry", "docker-registry"),
+            ("busybox", "busybox-static"),
+        ] {
             if find(program).is_none() {
                 return Err(format!("{program} is not installed (Debian: {package})"));
             }
@@ -73,6 +77,11 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where everything of it is; gone with it.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
     }
 
     /// Its socket.
@@ -168,4 +177,62 @@ impl Drop for Engine {
 fn find(program: &str) -> Option<PathBuf> {
     let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(Path::new);
     places.iter().map(|place| place.join(program)).find(|path| path.exists())
+}
+
+/// A registry on loopback.
+pub(crate) struct Registry {
+    root: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Registry {
+    /// Starts one that keeps images in a directory.
+    pub(crate) fn start(root: &Path) -> Self {
+        fs::create_dir_all(root).expect("a directory");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = listener.local_addr().expect("a port").port();
+        drop(listener);
+        let config = format!(
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
+             http: {{ addr: \"127.0.0.1:{port}\" }}\n",
+            root.join("images").display()
+        );
+        fs::write(root.join("config.yml"), config).expect("a file");
+        let mut registry = Self { root: root.to_owned(), port, server: None };
+        registry.up();
+        registry
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn up(&mut self) {
+        let server = Command::new("setpriv")
+            .args(["--pdeathsig", "SIGKILL", "--", "docker-registry", "serve"])
+            .arg(self.root.join("config.yml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.server = Some(server.expect("docker-registry starts"));
+        let deadline = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "the registry does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("it can be killed");
+            server.wait().expect("it ends");
+        }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
