@@ -93,6 +93,27 @@ pub trait Storage: Send + Sync {
     /// Any [`StorageError`].
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError>;
 
+    /// Makes a volume with the data that `of` has at one moment during the call: a snapshot,
+    /// retired and dated by `now`; or a clone or a slot's own, attached. What was written to `of`
+    /// before is in it, synced or not. The caller has judged the room. A snapshot and a clone keep
+    /// the key that the data of `of` is encrypted by; a slot's own has one of its own.
+    ///
+    /// # Errors
+    /// [`StorageError::Held`] if `of` is in use and a copy of one moment cannot be made meanwhile;
+    /// else any.
+    async fn copy(
+        &self,
+        of: &VolumeId,
+        volume: &VolumeSpec,
+        now: Timestamp,
+    ) -> Result<Ensured, StorageError>;
+
+    /// Removes a clone in whatever state, with all that was written to it.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] if it is no clone; [`StorageError::Held`]; else any.
+    async fn remove_clone(&self, volume: &VolumeId) -> Result<Ensured, StorageError>;
+
     /// Grows a volume to a cap; never shrinks.
     ///
     /// # Errors
@@ -122,10 +143,11 @@ pub trait Storage: Send + Sync {
     /// Any [`StorageError`].
     async fn take_back(&self, volume: &VolumeId, marks: &Marks) -> Result<Ensured, StorageError>;
 
-    /// Destroys a retired, unprotected volume.
+    /// Destroys a retired, unprotected volume or a snapshot.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] if it is neither; [`StorageError::Held`]; else any.
+    /// [`StorageError::Conflict`] if it is neither, or if there is a snapshot or clone of it;
+    /// [`StorageError::Held`]; else any.
     async fn destroy(&self, volume: &VolumeId) -> Result<Ensured, StorageError>;
 
     /// How a runtime gets at an attached volume; opens it if need be.
@@ -137,6 +159,15 @@ pub trait Storage: Send + Sync {
     /// Whether volumes stay when the host's directory is removed, so that their keys must too.
     fn outlives_purge(&self) -> bool {
         false
+    }
+}
+
+/// That a volume cannot go because a snapshot or clone of it is there.
+fn copied(id: &VolumeId, copy: &VolumeSpec) -> StorageError {
+    let (kind, copy) = (copy.kind.as_str(), &copy.id);
+    StorageError::Conflict {
+        what: format!("volume {id}"),
+        found: format!("has a {kind}, {copy}, which keeps its data readable: that goes first"),
     }
 }
 

@@ -14,7 +14,7 @@ use executor::storage::{PoolMarks, Storage};
 use planner::model::id::{Incarnation, MachineId, PoolId, VolumeId};
 use planner::model::name::FleetName;
 use planner::model::size::Size;
-use planner::model::volume::{Keeping, VolumeSpec};
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec};
 use std::io::Write;
 use tempfile::TempDir;
 
@@ -82,6 +82,9 @@ pub(crate) fn spec(number: u32) -> VolumeSpec {
         incarnation: Incarnation::FIRST,
         size: Size::from_mib(16),
         keeping: Keeping::DEFAULT,
+        kind: VolumeKind::Own,
+        origin: None,
+        name: None,
     }
 }
 

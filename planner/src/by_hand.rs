@@ -1,9 +1,10 @@
-//! Plans for what a person asks for beside the manifests: holds, restarts, retired volumes
-//! destroyed or given to a slot. They go through the same stages and the same guards as all
+//! Plans for what a person asks for beside the manifests: holds, restarts, snapshots, retired
+//! volumes destroyed or given to a slot. They go through the same stages and the same guards as all
 //! plans, and do nothing but what was asked.
 
 mod hold;
 mod restart;
+mod snapshot;
 mod volume;
 
 use crate::diff::Diff;
@@ -11,7 +12,7 @@ use crate::model::artifact::Artifacts;
 use crate::model::claim::Claims;
 use crate::model::desired::Desired;
 use crate::model::id::VolumeId;
-use crate::model::name::AppName;
+use crate::model::name::{AppName, SnapshotName};
 use crate::model::observed::Observed;
 use crate::model::permit::Permits;
 use crate::model::policy::Policy;
@@ -49,6 +50,13 @@ pub enum Request {
         /// Which.
         volume: VolumeId,
     },
+    /// A snapshot is taken of a volume.
+    Snapshot {
+        /// Of which.
+        volume: VolumeId,
+        /// What it is called.
+        name: Option<SnapshotName>,
+    },
     /// A retired volume becomes the own of a slot that is wanted and has none.
     Adopt {
         /// Which.
@@ -63,7 +71,10 @@ impl Request {
     #[must_use]
     pub const fn needs_manifests(&self) -> bool {
         match self {
-            Self::Hold { .. } | Self::Unhold { .. } | Self::Destroy { .. } => false,
+            Self::Hold { .. }
+            | Self::Unhold { .. }
+            | Self::Destroy { .. }
+            | Self::Snapshot { .. } => false,
             Self::RestartSlot { .. } | Self::RestartApp { .. } | Self::Adopt { .. } => true,
         }
     }
@@ -104,6 +115,11 @@ pub fn plan(
         Request::Destroy { volume } => {
             let diff = volume::destroy(&inputs, &ground, volume, &mut report);
             carry_on(&inputs, &ground, diff, &mut report)
+        }
+        Request::Snapshot { volume, name } => {
+            let name = name.as_ref();
+            let rolled = snapshot::snapshot(&inputs, &ground, volume, name, &mut report);
+            (Diff::default(), rolled)
         }
         Request::Adopt { volume, slot } => {
             let diff = volume::adopt(&inputs, &ground, volume, slot, &mut report);

@@ -3,6 +3,7 @@
 //! passed here can be applied.
 
 mod claims;
+mod copies;
 mod held;
 mod loss;
 mod rollouts;
@@ -85,6 +86,8 @@ pub enum Rule {
     Replace,
     /// Volumes never shrink.
     Shrink,
+    /// Copies say what they are of, and only they go without a permit.
+    Copies,
     /// A slot that a person holds is left alone.
     Held,
     /// Claims are written before the first act and removed after the last.
@@ -143,7 +146,7 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 26] = [
+const RULES: [Judge; 27] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
@@ -160,6 +163,7 @@ const RULES: [Judge; 26] = [
     loss::max_loss,
     loss::replace,
     loss::shrink,
+    copies::copies,
     claims::before_acts,
     claims::removals,
     claims::ids,

@@ -26,6 +26,7 @@ use crate::model::observed::{InstanceView, VolumeView};
 use crate::model::permit::Permit;
 use crate::model::release::{Release, ReleaseSpec};
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeKind;
 use crate::plan::ClaimAct;
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
@@ -44,6 +45,8 @@ pub(crate) struct Diff<'a> {
     pub(crate) groups: Vec<GroupDiff<'a>>,
     /// Slots to be removed, by name.
     pub(crate) gone: Vec<Gone<'a>>,
+    /// Clones that no deploy needs any more.
+    pub(crate) clones: Vec<StrayClone<'a>>,
     /// Retired volumes whose time has come.
     pub(crate) doomed: Vec<Doomed<'a>>,
     /// What claims remember wrongly, though nothing needs to be done.
@@ -130,6 +133,14 @@ pub(crate) struct Stray<'a> {
     pub(crate) why: &'static str,
 }
 
+/// A clone that was left behind.
+pub(crate) struct StrayClone<'a> {
+    /// The clone.
+    pub(crate) at: At<'a, VolumeView>,
+    /// Instances that hold it.
+    pub(crate) holders: Vec<At<'a, InstanceView>>,
+}
+
 /// Claims of one app by group, in order.
 pub(crate) type ByGroup<'g> = BTreeMap<&'g GroupName, Vec<&'g Claim>>;
 
@@ -163,7 +174,25 @@ pub(crate) fn diff<'a>(inputs: &Inputs<'a>, ground: &Ground<'a>, report: &mut Re
         }
     }
     retired::diff(inputs, ground, &mut diff, report);
+    diff.clones = left_clones(inputs, ground);
     diff
+}
+
+/// Clones of apps that are looked at; those of held slots are left alone.
+fn left_clones<'a>(inputs: &Inputs<'_>, ground: &Ground<'a>) -> Vec<StrayClone<'a>> {
+    let clones = ground.seen.volumes.iter().filter(|at| {
+        let spec = &at.view.spec;
+        let held = ground.claims.get(&spec.slot).is_some_and(|claim| claim.held);
+        spec.kind == VolumeKind::Clone && !held && !inputs.desired.left_out.contains(&spec.slot.app)
+    });
+    let stray = |at: &At<'a, VolumeView>| {
+        let id = &at.view.spec.id;
+        let host = ground.trusted.get(at.host);
+        let instances = host.into_iter().flat_map(|host| host.reading.instances.values());
+        let holders = instances.filter(|view| view.volumes.contains(id));
+        StrayClone { at: *at, holders: holders.map(|view| At { host: at.host, view }).collect() }
+    };
+    clones.map(stray).collect()
 }
 
 fn compare_app<'a>(

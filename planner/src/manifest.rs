@@ -349,7 +349,7 @@ fn check(problems: &mut Problems, written: &Written, tiedown: &Tiedown, names: &
     restart::check(problems, &written.restart, names);
     vm::check(problems, &written.vm, names);
     metrics::check(problems, &written.metrics, names);
-    tiedown::check(problems, tiedown, &written.mounts, names);
+    tiedown::check(problems, tiedown, written, names);
 }
 
 fn deploy_meaning(deploy: &Deploy) -> DeployMeaning {

@@ -104,6 +104,8 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                     cleared.entry(slot.clone()).or_default().insert(rollout.id.clone());
                 }
                 Act::MakeVolume { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
@@ -127,6 +129,8 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                     }
                 }
                 Act::MakePool { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }

@@ -3,6 +3,7 @@
 
 mod applied;
 mod canary;
+mod copying;
 mod immediate;
 mod instance;
 mod lane;
@@ -31,6 +32,8 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use instance::Crew;
+
+pub(crate) use copying::Copying;
 
 /// What is done, and what that changes.
 #[derive(Default)]
@@ -116,6 +119,11 @@ fn removals(diff: &Diff<'_>, rolled: &mut Rolled) {
     for gone in &diff.gone {
         let slot = &gone.claim.slot;
         let lane = removal::remove(gone, &mut rolled.changes);
+        groups.entry((slot.app.clone(), slot.group.clone())).or_default().1.push(lane);
+    }
+    for clone in &diff.clones {
+        let slot = &clone.at.view.spec.slot;
+        let lane = copying::clear(clone, &mut rolled.changes);
         groups.entry((slot.app.clone(), slot.group.clone())).or_default().1.push(lane);
     }
     for ((app, group), (destroy, remove)) in groups {

@@ -32,6 +32,12 @@ pub struct Volume {
     pub allocated_bytes: u64,
     /// `making`, `attached`, `retired` or `erasing`.
     pub state: String,
+    /// `own`, `snapshot` or `clone`.
+    pub kind: String,
+    /// The volume whose data it had when it was made, if it was not made empty.
+    pub origin: Option<String>,
+    /// What a person calls it, if it is a snapshot.
+    pub name: Option<String>,
     /// Which life of the slot's volume of that name.
     pub incarnation: u32,
     /// The slot whose own it is, as the catalog remembers.
@@ -85,6 +91,9 @@ fn volume(host: &HostName, reading: &Reading, view: &VolumeView, claims: &Claims
         },
         allocated_bytes: view.allocated.bytes(),
         state: view.state.as_str().to_owned(),
+        kind: spec.kind.as_str().to_owned(),
+        origin: spec.origin.as_ref().map(ToString::to_string),
+        name: spec.name.as_ref().map(ToString::to_string),
         incarnation: spec.incarnation.0,
         claimed_by: claims.slots.values().find(claimed).map(|claim| claim.slot.to_string()),
         instance: holder.map(|instance| instance.id.to_string()),
@@ -115,12 +124,15 @@ impl Volume {
         ]
     }
 
-    /// Its state, with how long ago it was retired.
+    /// Its state, with how long ago it was retired; or what it is a copy of, since when.
     #[must_use]
     pub fn state(&self) -> String {
-        match self.retired_seconds {
-            Some(age) => format!("{} {} ago", self.state, Millis::from_secs(age)),
-            None => self.state.clone(),
+        let age = self.retired_seconds.map(|age| format!(" {} ago", Millis::from_secs(age)));
+        let age = age.unwrap_or_default();
+        match (self.kind.as_str(), &self.name, &self.origin) {
+            ("own", ..) | (_, _, None) => format!("{}{age}", self.state),
+            (kind, Some(name), Some(of)) => format!("{kind} {name} of {of}{age}"),
+            (kind, None, Some(of)) => format!("{kind} of {of}{age}"),
         }
     }
 
@@ -128,6 +140,9 @@ impl Volume {
     fn end(&self) -> String {
         if self.protected {
             return "protected".to_owned();
+        }
+        if self.kind == "clone" {
+            return "until its deploy ends".to_owned();
         }
         let by = match self.on_remove.as_str() {
             "destroy" => "destroyed with --allow-destroy",
@@ -154,6 +169,9 @@ impl Volume {
             ("size", size(self.size_bytes) + enforced),
             ("written", size(self.allocated_bytes)),
             ("state", self.state()),
+            ("kind", self.kind.clone()),
+            ("name", self.name.clone().unwrap_or_else(none)),
+            ("made of", self.origin.clone().unwrap_or_else(none)),
             ("life", self.incarnation.to_string()),
             ("own of", self.claimed_by.clone().unwrap_or_else(none)),
             ("instance", self.instance.clone().unwrap_or_else(none)),

@@ -14,7 +14,7 @@ use planner::model::observed::{
 };
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
-use planner::model::volume::VolumeState;
+use planner::model::volume::{VolumeKind, VolumeState};
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,6 +196,8 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
                 header: Size::ZERO,
                 cap_enforced: true,
                 grows_online: true,
+                copies_online: true,
+                fill: None,
             });
             false
         }
@@ -204,6 +206,20 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
                 spec: volume.clone(),
                 state: VolumeState::Attached,
                 allocated: Size::ZERO,
+                formatted: true,
+            };
+            reading.volumes.insert(volume.id.clone(), view);
+            false
+        }
+        Act::CopyVolume { of, volume } => {
+            let origin = reading.volumes.get(of);
+            let view = VolumeView {
+                spec: volume.clone(),
+                state: match volume.kind {
+                    VolumeKind::Snapshot => VolumeState::Retired { since: at },
+                    VolumeKind::Own | VolumeKind::Clone => VolumeState::Attached,
+                },
+                allocated: origin.map_or(Size::ZERO, |origin| origin.allocated),
                 formatted: true,
             };
             reading.volumes.insert(volume.id.clone(), view);
@@ -220,7 +236,9 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
-        Act::DestroyVolume { volume, .. } => reading.volumes.remove(volume).is_none(),
+        Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume } => {
+            reading.volumes.remove(volume).is_none()
+        }
         Act::GrowVolume { volume, .. }
         | Act::MarkVolume { volume, .. }
         | Act::RetireVolume { volume, .. }
@@ -248,6 +266,8 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         }
         Act::MakePool { .. }
         | Act::MakeVolume { .. }
+        | Act::CopyVolume { .. }
+        | Act::RemoveClone { .. }
         | Act::DestroyVolume { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }

@@ -5,6 +5,7 @@
 //! is in it and loses it before the record goes, so a volume's directory without a record is
 //! damage, and is answered with an error, never with "absent".
 
+mod copying;
 mod directory;
 pub(super) mod hold;
 pub(super) mod image;
@@ -111,6 +112,19 @@ impl Storage for LocalStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn copy(
+        &self,
+        of: &VolumeId,
+        volume: &VolumeSpec,
+        now: Timestamp,
+    ) -> Result<Ensured, StorageError> {
+        self.ensure_copied(of, volume, now).await
+    }
+
+    async fn remove_clone(&self, volume: &VolumeId) -> Result<Ensured, StorageError> {
+        self.ensure_clone_removed(volume).await
     }
 
     async fn grow(&self, volume: &VolumeId, to: Size) -> Result<Ensured, StorageError> {

@@ -4,6 +4,7 @@
 //! says what was intended and which generation of marks was the last. Marks that are older than
 //! the record are not believed: the group's metadata came from a backup.
 
+mod copying;
 mod disk;
 mod kernel;
 mod life;
@@ -126,6 +127,19 @@ impl Storage for LvmStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn copy(
+        &self,
+        of: &VolumeId,
+        volume: &VolumeSpec,
+        now: Timestamp,
+    ) -> Result<Ensured, StorageError> {
+        self.ensure_copied(of, volume, now).await
+    }
+
+    async fn remove_clone(&self, volume: &VolumeId) -> Result<Ensured, StorageError> {
+        self.ensure_clone_removed(volume).await
     }
 
     async fn grow(&self, volume: &VolumeId, to: Size) -> Result<Ensured, StorageError> {

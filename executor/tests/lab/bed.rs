@@ -39,7 +39,7 @@ pub(crate) fn inside(test: &str) -> bool {
     }
     if works() {
         let output = std::process::Command::new(program())
-            .args(["-t", "300", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(["-t", "900", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .stdin(Stdio::null())

@@ -8,7 +8,7 @@ use executor::storage::{Attachment, Medium, Storage, StorageError};
 use planner::model::observed::PoolView;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
-use planner::model::volume::{Keeping, VolumeState};
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec, VolumeState};
 use planner::plan::step::Marks;
 
 #[tokio::test]
@@ -40,6 +40,9 @@ pub(crate) async fn contract(storage: &dyn Storage) {
     a_volume_grows_and_keeps_its_data(storage).await;
     a_held_volume_is_left_alone(storage).await;
     a_retired_volume_comes_back_with_its_data(storage).await;
+    a_snapshot_keeps_what_was_there(storage).await;
+    a_clone_is_written_to_and_goes(storage).await;
+    a_snapshot_becomes_a_volume_and_goes_before_its_origin(storage).await;
     only_a_retired_unprotected_volume_is_destroyed(storage).await;
 }
 
@@ -127,6 +130,72 @@ async fn a_retired_volume_comes_back_with_its_data(storage: &dyn Storage) {
     expect(storage, "precious").await;
 }
 
+/// A copy of volume 1 as it is now.
+async fn copy(storage: &dyn Storage, number: u32, kind: VolumeKind) -> VolumeSpec {
+    let of = storage.contents().await.unwrap().volumes[&spec(1).id].spec.clone();
+    VolumeSpec { id: spec(number).id, kind, origin: Some(of.id.clone()), ..of }
+}
+
+async fn a_snapshot_keeps_what_was_there(storage: &dyn Storage) {
+    let id = spec(1).id;
+    let name = Some("before-upgrade".parse().unwrap());
+    let snapshot = VolumeSpec { name, ..copy(storage, 8, VolumeKind::Snapshot).await };
+    assert_refused!(storage.copy(&spec(9).id, &snapshot, Timestamp(25)).await, Absent);
+    let larger = VolumeSpec { size: Size::from_mib(128), ..snapshot.clone() };
+    assert_refused!(storage.copy(&id, &larger, Timestamp(25)).await, Conflict);
+    assert_eq!(storage.contents().await.unwrap().volumes.len(), 1, "nothing was begun");
+    assert_eq!(storage.copy(&id, &snapshot, Timestamp(25)).await.unwrap(), Made);
+    put_anew(&storage.attachment(&id).await.unwrap(), "later").await;
+    assert_eq!(storage.copy(&id, &snapshot, Timestamp(26)).await.unwrap(), AlreadySo);
+    let view = storage.contents().await.unwrap().volumes[&snapshot.id].clone();
+    assert_eq!((&view.spec, view.formatted), (&snapshot, true));
+    assert_eq!(view.state, VolumeState::Retired { since: Timestamp(25) });
+    // Nothing is started on it, and it becomes no slot's own.
+    let marks = Marks { slot: spec(1).slot, source: spec(1).source, keeping: Keeping::DEFAULT };
+    assert_refused!(storage.attachment(&snapshot.id).await, Conflict);
+    assert_refused!(storage.take_back(&snapshot.id, &marks).await, Conflict);
+    assert_refused!(storage.remove_clone(&snapshot.id).await, Conflict);
+}
+
+async fn a_clone_is_written_to_and_goes(storage: &dyn Storage) {
+    let clone = copy(storage, 7, VolumeKind::Clone).await;
+    assert_eq!(storage.remove_clone(&clone.id).await.unwrap(), AlreadySo);
+    assert_eq!(storage.copy(&spec(1).id, &clone, Timestamp(27)).await.unwrap(), Made);
+    assert_eq!(storage.copy(&spec(1).id, &clone, Timestamp(27)).await.unwrap(), AlreadySo);
+    let attachment = storage.attachment(&clone.id).await.unwrap();
+    assert_eq!(got(&attachment).await, "later");
+    put_anew(&attachment, "scribble").await;
+    expect(storage, "later").await;
+    assert_refused!(storage.remove_clone(&spec(1).id).await, Conflict);
+    assert_refused!(storage.destroy(&clone.id).await, Conflict);
+    assert_eq!(storage.remove_clone(&clone.id).await.unwrap(), Made);
+    assert_eq!(storage.remove_clone(&clone.id).await.unwrap(), AlreadySo);
+    assert_refused!(storage.attachment(&clone.id).await, Absent);
+    expect(storage, "later").await;
+}
+
+async fn a_snapshot_becomes_a_volume_and_goes_before_its_origin(storage: &dyn Storage) {
+    let (id, snapshot) = (spec(1).id, spec(8).id);
+    let restored =
+        VolumeSpec { origin: Some(snapshot.clone()), ..copy(storage, 6, VolumeKind::Own).await };
+    assert_eq!(storage.copy(&snapshot, &restored, Timestamp(28)).await.unwrap(), Made);
+    assert_eq!(storage.copy(&snapshot, &restored, Timestamp(28)).await.unwrap(), AlreadySo);
+    let attachment = storage.attachment(&restored.id).await.unwrap();
+    assert_eq!(got(&attachment).await, "precious");
+    expect(storage, "later").await;
+    storage.retire(&id, &Keeping::DEFAULT, Timestamp(29)).await.unwrap();
+    assert_refused!(storage.destroy(&id).await, Conflict);
+    assert_eq!(storage.destroy(&snapshot).await.unwrap(), Made);
+    // What was made of it stays, whatever becomes of what it was made of.
+    put_anew(&attachment, "precious").await;
+    assert_eq!(storage.destroy(&id).await.unwrap(), Made);
+    assert_eq!(got(&storage.attachment(&restored.id).await.unwrap()).await, "precious");
+    storage.retire(&restored.id, &Keeping::DEFAULT, Timestamp(29)).await.unwrap();
+    storage.destroy(&restored.id).await.unwrap();
+    storage.make(&spec(1)).await.unwrap();
+    put(&storage.attachment(&id).await.unwrap(), "precious").await;
+}
+
 async fn only_a_retired_unprotected_volume_is_destroyed(storage: &dyn Storage) {
     let id = spec(1).id;
     assert_refused!(storage.destroy(&id).await, Conflict);
@@ -150,6 +219,15 @@ pub(crate) async fn put(attachment: &Attachment, text: &str) {
             command.arg(image).output().await.unwrap();
         }
     }
+}
+
+/// Writes the file again.
+async fn put_anew(attachment: &Attachment, text: &str) {
+    if let Medium::Image(image) | Medium::Device(image) = &attachment.medium {
+        let command = Command::named("debugfs").unwrap().args(["-w", "-R", "rm data/file"]);
+        command.arg(image).output().await.unwrap();
+    }
+    put(attachment, text).await;
 }
 
 /// What is in the file.

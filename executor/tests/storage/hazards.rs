@@ -8,7 +8,7 @@ use executor::storage::local::{LocalKind, LocalStorage};
 use executor::storage::{Storage, StorageError};
 use planner::model::observed::PoolView;
 use planner::model::time::Timestamp;
-use planner::model::volume::{Keeping, VolumeState};
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec, VolumeState};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -306,4 +306,19 @@ async fn everything_is_there_for_the_next_process() {
     let again = place.reopened();
     assert_eq!(again.contents().await.unwrap(), before);
     assert_eq!(got(&again.attachment(&spec(1).id).await.unwrap()).await, "precious");
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_not_copied() {
+    let place = Place::with_pool(LocalKind::Directory).await;
+    place.storage.make(&spec(1)).await.unwrap();
+    let hold = place.storage.attachment(&spec(1).id).await.unwrap().hold;
+    let hold = fs::File::open(hold).unwrap();
+    rustix::fs::flock(&hold, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let kind = VolumeKind::Snapshot;
+    let copy = VolumeSpec { id: spec(2).id, kind, origin: Some(spec(1).id), ..spec(1) };
+    assert_refused!(place.storage.copy(&spec(1).id, &copy, Timestamp(1)).await, Held);
+    rustix::fs::flock(&hold, rustix::fs::FlockOperation::Unlock).unwrap();
+    // What was begun is finished now.
+    assert_eq!(place.storage.copy(&spec(1).id, &copy, Timestamp(2)).await.unwrap(), Made);
 }

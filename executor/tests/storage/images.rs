@@ -9,7 +9,7 @@ use executor::storage::local::LocalKind;
 use executor::storage::{Storage, StorageError};
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
-use planner::model::volume::Keeping;
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec};
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::CStr;
 use std::fs::{self, OpenOptions};
@@ -67,9 +67,9 @@ async fn a_new_image_is_thin_sound_and_capped() {
         return;
     }
     let place = Place::with_pool(LocalKind::Image).await;
-    let wanted = planner::model::volume::VolumeSpec { size: Size::from_gb(0), ..spec(1) };
+    let wanted = VolumeSpec { size: Size::from_gb(0), ..spec(1) };
     assert_refused!(place.storage.make(&wanted).await, Conflict);
-    let wanted = planner::model::volume::VolumeSpec { size: Size::from_mib(1024), ..spec(1) };
+    let wanted = VolumeSpec { size: Size::from_mib(1024), ..spec(1) };
     place.storage.make(&wanted).await.unwrap();
     let dir = place.volume(&wanted.id);
     let metadata = fs::metadata(dir.image()).unwrap();
@@ -193,4 +193,54 @@ async fn a_mounted_image_is_held_and_grows_where_the_kernel_lets_us() {
     assert_eq!(got(&place.storage.attachment(&id).await.unwrap()).await, "precious");
     let retired = place.storage.retire(&id, &Keeping::DEFAULT, Timestamp(1)).await;
     assert_eq!(retired.unwrap(), Changed);
+}
+
+#[tokio::test]
+async fn a_mounted_image_is_copied_as_it_is_at_one_moment() {
+    if !images_work() {
+        return;
+    }
+    let place = Place::with_pool(LocalKind::Image).await;
+    place.storage.make(&spec(1)).await.unwrap();
+    let (dir, id) = (place.volume(&spec(1).id), spec(1).id);
+    let at = dir.path().with_file_name("at");
+    let mounted = Mounted::new(&dir.image(), at.clone()).await;
+    let hold = fs::File::create(dir.hold()).unwrap();
+    rustix::fs::flock(&hold, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    // Two files that are always written one after the other, and never synced.
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (first, second) = (at.join("data/first"), at.join("data/second"));
+    let writer = std::thread::spawn({
+        let stop = std::sync::Arc::clone(&stop);
+        move || {
+            let mut number = 0u64;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                number += 1;
+                fs::write(&first, format!("{number:020}")).unwrap();
+                fs::write(&second, format!("{number:020}")).unwrap();
+            }
+            number
+        }
+    });
+    while fs::read(at.join("data/second")).unwrap_or_default().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let copy =
+        VolumeSpec { id: spec(2).id, kind: VolumeKind::Clone, origin: Some(id.clone()), ..spec(1) };
+    assert_eq!(place.storage.copy(&id, &copy, Timestamp(1)).await.unwrap(), Made);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(writer.join().unwrap() > 0, "it could be written to again");
+    assert!(!dir.growing().exists());
+    let image = place.volume(&copy.id).image();
+    run("e2fsck", &["-n", "-f", image.to_str().unwrap()]).await;
+    let number = async |name: &str| {
+        let request = format!("cat data/{name}");
+        let text = run("debugfs", &["-R", &request, image.to_str().unwrap()]).await;
+        text.parse::<u64>().unwrap_or_default()
+    };
+    let (first, second) = (number("first").await, number("second").await);
+    // A file may be cut just then, never hold what came later than the other.
+    let apart = first == 0 || second == 0 || first == second || first == second + 1;
+    assert!(apart, "{first} and {second} are of different moments");
+    drop(mounted);
 }

@@ -60,7 +60,7 @@ pub(super) fn adopt<'a>(
     diff
 }
 
-fn object_of(view: &VolumeView) -> Object {
+pub(super) fn object_of(view: &VolumeView) -> Object {
     let spec = &view.spec;
     Object::Volume { slot: spec.slot.clone(), source: spec.source.clone(), volume: spec.id.clone() }
 }
@@ -71,7 +71,7 @@ fn claimed_by<'g>(ground: &'g Ground<'_>, volume: &VolumeId) -> Option<&'g Claim
 }
 
 /// The volume, on whichever host has it.
-fn find<'a>(
+pub(super) fn find<'a>(
     ground: &Ground<'a>,
     volume: &VolumeId,
     report: &mut Report,
@@ -109,6 +109,12 @@ fn against(
             return no(why, "take its slot or its mount off first");
         }
     };
+    let reading = ground.trusted.get(at.host).map(|host| host.reading);
+    if let Some(copy) = reading.and_then(|reading| reading.copy_of(&spec.id)) {
+        let (kind, copy) = (copy.spec.kind.as_str(), &copy.spec.id);
+        let why = format!("its {kind} {copy} keeps its data readable");
+        return no(why, &format!("tiedown volumes destroy {copy}"));
+    }
     if keeping.protect {
         let hint = "say protect = false for it, adopt it into a slot so that it is marked anew, \
                     and take that off again";

@@ -7,6 +7,7 @@ use crate::model::id::{Incarnation, InstanceId, VolumeId};
 use crate::model::instance::Role;
 use crate::model::name::{HostName, SourceName};
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeSpec;
 use crate::plan::ClaimAct;
 use crate::plan::step::Act;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -124,7 +125,7 @@ pub(super) fn removals(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation
 pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let fleet = &walk.plan.fleet;
     let claimed = claimed(world);
-    for (placed, volume) in walk.made() {
+    for (placed, volume) in own(walk) {
         let Some(pool) = world.pool(walk, &placed.step.host) else { continue };
         let (slot, source) = (&volume.slot, &volume.source);
         let derived = VolumeId::derive(fleet, slot, source, pool, volume.incarnation);
@@ -142,6 +143,12 @@ pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>
     }
 }
 
+/// Volumes that the plan makes for slots, empty or with data.
+fn own<'w, 'a>(walk: &'w Walk<'a>) -> impl Iterator<Item = (&'w Placed<'a>, &'a VolumeSpec)> {
+    let copied = walk.copied().map(|(placed, _, volume)| (placed, volume));
+    walk.made().chain(copied.filter(|(_, volume)| volume.kind.is_own()))
+}
+
 /// Volumes that the catalog remembers, under whatever slot.
 fn claimed<'a>(world: &World<'a>) -> BTreeSet<&'a VolumeId> {
     let claims = world.claims.slots.values();
@@ -152,7 +159,7 @@ fn claimed<'a>(world: &World<'a>) -> BTreeSet<&'a VolumeId> {
 /// making was cut short.
 pub(super) fn incarnations(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let claimed = claimed(world);
-    for (placed, volume) in walk.made() {
+    for (placed, volume) in own(walk) {
         let key = (volume.slot.clone(), volume.source.clone());
         let highest = world.claims.incarnations.get(&key).copied();
         let again = claimed.contains(&volume.id);

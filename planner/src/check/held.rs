@@ -4,6 +4,7 @@ use super::walk::Walk;
 use super::{Rule, Violation, World};
 use crate::model::id::VolumeId;
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeKind;
 use crate::plan::ClaimAct;
 use crate::plan::step::{Act, Step};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,13 @@ fn touched<'a>(
     match &step.act {
         Act::MakePool { .. } => None,
         Act::MakeVolume { volume } => Some(&volume.slot),
+        // A snapshot changes nothing of what it is of.
+        Act::CopyVolume { volume, .. } => {
+            (volume.kind != VolumeKind::Snapshot).then_some(&volume.slot)
+        }
+        Act::RemoveClone { volume } => {
+            Some(&world.reading(&step.host)?.volumes.get(volume)?.spec.slot)
+        }
         Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks } => {
             Some(volumes.get(volume).copied().unwrap_or(&marks.slot))
         }

@@ -39,13 +39,16 @@ pub(super) fn destroy(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
 /// Whether the plan writes a volume's marks.
 fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
     walk.steps.iter().any(|placed| match &placed.step.act {
-        Act::MakeVolume { volume: spec } => spec.id == *volume,
+        Act::MakeVolume { volume: spec } | Act::CopyVolume { volume: spec, .. } => {
+            spec.id == *volume
+        }
         Act::MarkVolume { volume: id, .. }
         | Act::RetireVolume { volume: id, .. }
         | Act::TakeBackVolume { volume: id, .. } => id == volume,
         Act::MakePool { .. }
         | Act::GrowVolume { .. }
         | Act::DestroyVolume { .. }
+        | Act::RemoveClone { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }
         | Act::SuperviseInstance { .. } => false,
@@ -72,6 +75,9 @@ fn not_erasable(
     let keeping = &view.spec.keeping;
     if keeping.protect {
         return Some("the volume is protected".into());
+    }
+    if let Some(copy) = reading.copy_of(volume) {
+        return Some(format!("{} of it keeps its data readable", copy.spec.id));
     }
     match view.state {
         VolumeState::Making | VolumeState::Attached => Some("the volume is not retired".into()),
@@ -188,7 +194,9 @@ pub(super) fn shrink(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
     for placed in &walk.steps {
         let (id, to) = match &placed.step.act {
             Act::GrowVolume { volume, to } => (volume, *to),
-            Act::MakeVolume { volume } => (&volume.id, volume.size),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
+                (&volume.id, volume.size)
+            }
             _ => continue,
         };
         let view = world.reading(&placed.step.host).and_then(|r| r.volumes.get(id));

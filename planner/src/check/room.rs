@@ -49,13 +49,16 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
     let mut caps = BTreeMap::new();
     for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
         let (volume, size) = match &placed.step.act {
-            Act::MakeVolume { volume } => (&volume.id, volume.size),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
+                (&volume.id, volume.size)
+            }
             Act::GrowVolume { volume, to } => (volume, *to),
             Act::MakePool { .. }
             | Act::MarkVolume { .. }
             | Act::RetireVolume { .. }
             | Act::TakeBackVolume { .. }
             | Act::DestroyVolume { .. }
+            | Act::RemoveClone { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }
             | Act::SuperviseInstance { .. } => continue,

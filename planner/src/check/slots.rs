@@ -1,12 +1,13 @@
 //! One to one: slots, their main instances and their volumes.
 
+use super::copies::spec_of;
 use super::walk::{Path, Placed, Walk};
 use super::{Rule, Violation, World};
 use crate::model::id::{InstanceId, VolumeId};
 use crate::model::instance::{InstanceSpec, Role};
 use crate::model::name::HostName;
 use crate::model::slot::SlotId;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{VolumeKind, VolumeState};
 use crate::plan::step::Act;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -82,9 +83,6 @@ pub(super) fn one_to_one(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vio
 pub(super) fn binds(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     for (placed, spec) in walk.started() {
         let mut broken = |why| found.push(Violation::new(Rule::Binds, &placed.step.id.0, why));
-        if spec.role != Role::Main && !spec.binds.is_empty() {
-            broken(format!("an instance with role {} holds volumes", spec.role.as_str()));
-        }
         let mut seen = BTreeSet::new();
         for bind in &spec.binds {
             if !seen.insert((&bind.volume, &bind.source)) {
@@ -96,6 +94,12 @@ pub(super) fn binds(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violatio
                     broken(format!("volume {} is of {slot}", bind.volume));
                 }
                 Some(_) => {}
+            }
+            let volume = spec_of(walk, world, placed, &bind.volume);
+            let clone = volume.is_some_and(|volume| volume.kind == VolumeKind::Clone);
+            if clone == (spec.role == Role::Main) {
+                let what = if clone { "a clone" } else { "a volume that is no clone" };
+                broken(format!("an instance with role {} holds {what}", spec.role.as_str()));
             }
         }
     }
@@ -115,13 +119,19 @@ fn attached_for<'a>(
         .filter(|placed| placed.step.host == at.step.host && walk.before(placed, at));
     for placed in earlier {
         match &placed.step.act {
-            Act::MakeVolume { volume: spec } if spec.id == *volume => slot = Some(&spec.slot),
+            Act::MakeVolume { volume: spec } | Act::CopyVolume { volume: spec, .. }
+                if spec.id == *volume =>
+            {
+                slot = (spec.kind != VolumeKind::Snapshot).then_some(&spec.slot);
+            }
             Act::MarkVolume { volume: id, marks } | Act::TakeBackVolume { volume: id, marks }
                 if id == volume =>
             {
                 slot = Some(&marks.slot);
             }
-            Act::RetireVolume { volume: id, .. } | Act::DestroyVolume { volume: id, .. }
+            Act::RetireVolume { volume: id, .. }
+            | Act::DestroyVolume { volume: id, .. }
+            | Act::RemoveClone { volume: id }
                 if id == volume =>
             {
                 slot = None;
@@ -170,7 +180,8 @@ pub(super) fn idle(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
     for placed in &walk.steps {
         let (Act::RetireVolume { volume, .. }
         | Act::TakeBackVolume { volume, .. }
-        | Act::DestroyVolume { volume, .. }) = &placed.step.act
+        | Act::DestroyVolume { volume, .. }
+        | Act::RemoveClone { volume }) = &placed.step.act
         else {
             continue;
         };

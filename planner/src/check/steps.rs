@@ -89,6 +89,8 @@ fn needs_pool(act: &Act) -> bool {
         Act::MakePool { .. } | Act::StopInstance { .. } | Act::SuperviseInstance { .. } => false,
         Act::StartInstance { instance } => !instance.binds.is_empty(),
         Act::MakeVolume { .. }
+        | Act::CopyVolume { .. }
+        | Act::RemoveClone { .. }
         | Act::GrowVolume { .. }
         | Act::MarkVolume { .. }
         | Act::RetireVolume { .. }
@@ -111,8 +113,9 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
             // Making twice is making once; so a pool or volume that is there is as good.
             Act::MakePool { .. } | Act::MakeVolume { .. } | Act::StartInstance { .. } => None,
             // Destroyed already.
-            Act::DestroyVolume { .. } => None,
-            Act::GrowVolume { volume, .. }
+            Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
+            Act::CopyVolume { of: volume, .. }
+            | Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
             | Act::RetireVolume { volume, .. }
             | Act::TakeBackVolume { volume, .. } => {
@@ -177,6 +180,9 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         | Predicate::VolumeTaken { volume }
         | Predicate::VolumeMarked { volume, .. }
         | Predicate::VolumeRetired { volume, .. }
+        | Predicate::VolumeWhole { volume, .. }
+        | Predicate::VolumeCopied { volume, .. }
+        | Predicate::VolumeIsClone { volume }
         | Predicate::VolumeErasable { volume, .. }
         | Predicate::VolumeIdle { volume } => Subject::Volume(volume),
         Predicate::InstanceAbsent { instance }
@@ -192,13 +198,16 @@ fn subject(fact: &Predicate) -> Subject<'_> {
 fn own(act: &Act, fact: &Predicate) -> bool {
     match (act, subject(fact)) {
         (Act::MakePool { .. }, Subject::Pool) => true,
-        (Act::MakeVolume { volume }, Subject::Volume(id)) => volume.id == *id,
+        (Act::MakeVolume { volume } | Act::CopyVolume { volume, .. }, Subject::Volume(id)) => {
+            volume.id == *id
+        }
         (
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
             | Act::RetireVolume { volume, .. }
             | Act::TakeBackVolume { volume, .. }
-            | Act::DestroyVolume { volume, .. },
+            | Act::DestroyVolume { volume, .. }
+            | Act::RemoveClone { volume },
             Subject::Volume(id),
         ) => volume == id,
         (Act::StartInstance { instance }, Subject::Instance(id)) => instance.id == *id,
@@ -212,12 +221,14 @@ fn own(act: &Act, fact: &Predicate) -> bool {
     }
 }
 
-/// Whether a fact is about something that the act uses: the host's pool, volumes that are bound.
+/// Whether a fact is about something that the act uses: the host's pool, volumes that are bound or
+/// copied.
 fn near(act: &Act, fact: &Predicate) -> bool {
     match (act, subject(fact)) {
         (Act::StartInstance { instance }, Subject::Volume(id)) => {
             instance.binds.iter().any(|bind| bind.volume == *id)
         }
+        (Act::CopyVolume { of, .. }, Subject::Volume(id)) => of == id,
         (_, Subject::Pool) => true,
         _ => false,
     }
@@ -230,6 +241,10 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
         (Act::MakeVolume { volume }, Predicate::VolumeAttached { volume: id, size }) => {
             volume.id == *id && volume.size == *size
         }
+        (
+            Act::CopyVolume { of, volume },
+            Predicate::VolumeCopied { volume: id, of: from, kind },
+        ) => volume.id == *id && of == from && volume.kind == *kind,
         (Act::GrowVolume { volume, to }, Predicate::VolumeAttached { volume: id, size }) => {
             volume == id && to == size
         }
@@ -238,9 +253,10 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
             Predicate::VolumeMarked { volume: id, marks: said },
         ) => volume == id && marks == said,
         (Act::RetireVolume { volume, .. }, Predicate::VolumeRetired { volume: id, .. })
-        | (Act::DestroyVolume { volume, .. }, Predicate::VolumeAbsent { volume: id }) => {
-            volume == id
-        }
+        | (
+            Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume },
+            Predicate::VolumeAbsent { volume: id },
+        ) => volume == id,
         (Act::StartInstance { instance }, Predicate::InstanceRuns { instance: id, release }) => {
             instance.id == *id && instance.release == *release
         }

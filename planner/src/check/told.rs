@@ -6,6 +6,7 @@ use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::object::Object;
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeKind;
 use crate::plan::change::Verb;
 use crate::plan::step::Act;
 use alloc::collections::BTreeSet;
@@ -32,6 +33,13 @@ pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
             }
             Act::MakePool { .. } => fails || shown.pools.contains(&placed.step.host),
             Act::MakeVolume { volume } => fails || shown.volumes.contains(&volume.id),
+            // A clone that is there for the time of a rollout is told with that.
+            Act::CopyVolume { volume, .. } => {
+                fails || volume.kind == VolumeKind::Clone || shown.volumes.contains(&volume.id)
+            }
+            Act::RemoveClone { volume } => {
+                walk.makes(volume).is_some() || shown.volumes.contains(volume)
+            }
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
             | Act::TakeBackVolume { volume, .. } => fails || shown.volumes.contains(volume),

@@ -125,6 +125,8 @@ impl<'a> Walk<'a> {
                 }
                 Act::MakePool { .. }
                 | Act::MakeVolume { .. }
+                | Act::CopyVolume { .. }
+                | Act::RemoveClone { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
@@ -217,7 +219,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Volumes that the plan makes.
+    /// Volumes that the plan makes empty.
     pub(super) fn made(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
         self.steps.iter().filter_map(|placed| match &placed.step.act {
             Act::MakeVolume { volume } => Some((placed, volume)),
@@ -225,10 +227,20 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes.
+    /// The volume with this id that the plan makes, empty or as a copy.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } => Some((placed, volume)),
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// Copies that the plan makes, with what they are of.
+    pub(super) fn copied(
+        &self,
+    ) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeId, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::CopyVolume { of, volume } => Some((placed, of, volume)),
             _ => None,
         })
     }

@@ -112,6 +112,10 @@ fn wanted(
 ) -> Result<(), No> {
     let id = &at.view.spec.id;
     let refused = |why: String, hint: String| Err((Kind::Refused, why, hint));
+    if !at.view.spec.kind.is_own() {
+        let why = format!("it is a {}", at.view.spec.kind.as_str());
+        return refused(why, "`tiedown volumes restore` makes a volume of one".to_string());
+    }
     match at.view.state {
         VolumeState::Retired { .. } => {}
         VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => {

@@ -424,7 +424,8 @@ fn find_strays<'a>(
         group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
     }
     let extras = seen.extras.get(&claim.slot).into_iter().flatten();
-    let left: Vec<_> = extras.filter(|at| is_leftover(at.view)).copied().collect();
+    let left = extras.filter(|at| is_leftover(at.view) && !seen.is_on_clone(at));
+    let left: Vec<_> = left.copied().collect();
     if !left.is_empty() {
         let why = "it was left behind by an earlier deploy";
         let slot = claim.slot.clone();

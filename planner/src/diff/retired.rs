@@ -15,7 +15,7 @@ use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::{Millis, Timestamp};
-use crate::model::volume::{OnRemove, VolumeState};
+use crate::model::volume::{OnRemove, VolumeKind, VolumeState};
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
 use alloc::collections::BTreeSet;
@@ -242,6 +242,10 @@ fn adopted<'a>(
         let why = format!("`adopt` names {name}, which no readable host has");
         return Err((Kind::Blocked, why, "`tiedown volumes list` shows retired volumes".into()));
     };
+    if !at.view.spec.kind.is_own() {
+        let why = format!("`adopt` names {name}, which is a {}", at.view.spec.kind.as_str());
+        return Err((Kind::Refused, why, "`tiedown volumes restore` makes a volume of one".into()));
+    }
     match at.view.state {
         VolumeState::Retired { .. } => {
             let incarnation = at.view.spec.incarnation;
@@ -330,7 +334,14 @@ enum Fate {
 fn fate(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Fate {
     let keeping = at.view.spec.keeping;
     let data = if at.view.allocated == Size::ZERO && !at.view.formatted { ", empty" } else { "" };
-    let what = format!("retired on {}, {}{data}", at.host, at.view.spec.size);
+    let spec = &at.view.spec;
+    let what = match &spec.origin {
+        Some(of) if spec.kind == VolumeKind::Snapshot => {
+            let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("snapshot{name} of {of}, taken on {}, {}", at.host, spec.size)
+        }
+        Some(_) | None => format!("retired on {}, {}{data}", at.host, spec.size),
+    };
     match at.view.state {
         VolumeState::Erasing => Fate::Due {
             since: Timestamp::default(),
@@ -339,6 +350,11 @@ fn fate(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Fate {
         VolumeState::Retired { since } => {
             let age = age(ground, at).unwrap_or_default();
             let left = Millis(keeping.retention.0.saturating_sub(age.0));
+            let reading = ground.trusted.get(at.host).map(|host| host.reading);
+            if let Some(copy) = reading.and_then(|reading| reading.copy_of(&spec.id)) {
+                let (kind, copy) = (copy.spec.kind.as_str(), &copy.spec.id);
+                return Fate::Kept(format!("{what}, {age} ago; kept while its {kind} {copy} is"));
+            }
             if keeping.protect {
                 return Fate::Kept(format!("{what}, {age} ago; protected"));
             }

@@ -126,6 +126,7 @@ codes! {
     BadSetting "bad-setting" Error Silent "A setting of `[tiedown]` has a value that it allows.";
     UnknownScaleGroup "unknown-scale-group" Error Silent "[tiedown.scale] names process groups that exist.";
     UnknownSource "unknown-source" Error Silent "[tiedown.volumes] names volumes that are mounted.";
+    MovesNothing "moves-nothing" Warning Silent "A name in `moved` became one that there is.";
     UnknownRegion "unknown-region" Error Silent "A region is one that the fleet has hosts in.";
     NoRegion "no-region" Error Silent "A manifest says where its slots go, unless the fleet has one region.";
     FileMissing "file-missing" Error Silent "A local_path names a file of the same commit.";

@@ -401,10 +401,18 @@ impl<'a> Fields<'a> {
         match entry.node.shape {
             Shape::Table(_) if one_will_do => alloc::vec![entry.node],
             Shape::Array(elements) => elements.iter(entry.node.span).collect(),
-            Shape::Table(_) => {
+            Shape::Table(table) => {
                 let path = self.path_of(name);
-                let draft = self.wrong(problems, name, entry.node, "an array of tables");
-                draft.hint(format!("write [[{path}]] with two brackets"));
+                let mut inner = entries(table, entry.node.span);
+                let named = inner.next().filter(|first| first.node.table().is_some());
+                let hint = match named {
+                    Some(first) if inner.all(|entry| entry.node.table().is_some()) => {
+                        let first = show(first.key);
+                        format!("they have no names: write [[{path}]] in place of [{path}.{first}]")
+                    }
+                    _ => format!("write [[{path}]] with two brackets"),
+                };
+                self.wrong(problems, name, entry.node, "an array of tables").hint(hint);
                 Vec::new()
             }
             _ => {

@@ -81,7 +81,7 @@ impl Section {
 }
 
 /// Keys that people write for others that mean the same: section, what is written, what is meant.
-const MEANT: [(&str, &str, &str); 26] = [
+const MEANT: [(&str, &str, &str); 35] = [
     ("", "region", "primary_region"),
     ("", "name", "app"),
     ("", "volumes", "mounts"),
@@ -108,6 +108,15 @@ const MEANT: [(&str, &str, &str); 26] = [
     ("restart", "max_retries", "retries"),
     ("build", "target", "build-target"),
     ("http_service", "port", "internal_port"),
+    ("http_service", "http_checks", "checks"),
+    ("http_service", "tcp_checks", "checks"),
+    ("http_service", "health_checks", "checks"),
+    ("services", "port", "internal_port"),
+    ("services", "checks", "http_checks"),
+    ("", "regions", "primary_region"),
+    ("mounts", "mount_path", "destination"),
+    ("mounts", "dest", "destination"),
+    ("deploy", "command", "release_command"),
 ];
 
 /// The key of a section that another word was most likely meant as.

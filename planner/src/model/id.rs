@@ -4,6 +4,8 @@
 use super::name::{FleetName, SourceName};
 use super::release::Release;
 use super::slot::SlotId;
+use super::time::Timestamp;
+use super::volume::VolumeKind;
 use alloc::string::{String, ToString};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -136,6 +138,23 @@ impl VolumeId {
     }
 }
 
+impl VolumeId {
+    /// The id of a snapshot or clone of a volume. `name` sets it apart from other copies; `at` is
+    /// when the host was seen without it, so that a name can be used again and the id does not
+    /// return.
+    #[must_use]
+    pub fn of_copy(of: &Self, kind: VolumeKind, name: &str, at: Timestamp) -> Self {
+        let digest = digest_of(&[
+            b"copy",
+            of.0.as_bytes(),
+            kind.as_str().as_bytes(),
+            name.as_bytes(),
+            &at.0.to_le_bytes(),
+        ]);
+        Self(alloc::format!("vol_{}", &digest[..16]))
+    }
+}
+
 impl InstanceId {
     /// The id of a slot's instance in a role, of one release.
     #[must_use]
@@ -165,7 +184,7 @@ impl PoolId {
         fleet: &FleetName,
         host: &super::name::HostName,
         machine: &MachineId,
-        seen_at: super::time::Timestamp,
+        seen_at: Timestamp,
     ) -> Self {
         let hex = digest_of(&[
             b"pool",
@@ -216,6 +235,11 @@ mod tests {
         let first = VolumeId::derive(&fleet, &slot, &source, &pool, Incarnation::FIRST);
         let second = VolumeId::derive(&fleet, &slot, &source, &pool, Incarnation::FIRST.next());
         assert_ne!(first, second);
+        let copy = |kind, name, at| VolumeId::of_copy(&first, kind, name, Timestamp(at));
+        let snapshot = copy(VolumeKind::Snapshot, "a", 1);
+        assert_ne!(snapshot, copy(VolumeKind::Clone, "a", 1));
+        assert_ne!(snapshot, copy(VolumeKind::Snapshot, "b", 1));
+        assert_ne!(snapshot, copy(VolumeKind::Snapshot, "a", 2));
         assert_eq!(VolumeId::parse(first.as_str()).unwrap(), first);
         assert!(VolumeId::parse("vol_../../etc").is_err());
     }

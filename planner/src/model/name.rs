@@ -150,6 +150,15 @@ name!(
     word
 );
 name!(
+    /// What a person calls a snapshot, among those of its volume.
+    SnapshotName,
+    "snapshot name",
+    "1 to 40 letters, digits, dashes and underscores, not starting with a dash",
+    40,
+    word,
+    word_dash
+);
+name!(
     /// A secret of an app: the name of the variable that it is in.
     SecretName,
     "secret name",

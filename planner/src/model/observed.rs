@@ -95,6 +95,21 @@ pub struct Pool {
     pub cap_enforced: bool,
     /// Whether a volume can grow while an instance uses it.
     pub grows_online: bool,
+    /// Whether a volume can be copied, as it is at one moment, while an instance uses it.
+    #[serde(default)]
+    pub copies_online: bool,
+    /// How full it is, if what is full fails writes of all its volumes at once.
+    #[serde(default)]
+    pub fill: Option<Fill>,
+}
+
+/// How full a pool is, in thousandths, rounded up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Of the room for data.
+    pub data: u32,
+    /// Of the room for what it remembers about data.
+    pub metadata: u32,
 }
 
 /// A volume as it is.
@@ -112,6 +127,15 @@ pub struct VolumeView {
 }
 
 impl VolumeView {
+    /// Whether it holds a file system that was finished, and nothing has begun to take that away.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        match self.state {
+            VolumeState::Attached | VolumeState::Retired { .. } => self.formatted,
+            VolumeState::Making | VolumeState::Erasing => false,
+        }
+    }
+
     /// The volume's name within its slot.
     #[must_use]
     pub const fn source(&self) -> &SourceName {

@@ -1,7 +1,7 @@
 //! Volumes: their states, their marks, and what becomes of one that is no longer wanted.
 
 use super::id::{Incarnation, VolumeId};
-use super::name::SourceName;
+use super::name::{SnapshotName, SourceName};
 use super::size::Size;
 use super::slot::SlotId;
 use super::time::{Millis, Timestamp};
@@ -64,6 +64,44 @@ impl VolumeState {
     }
 }
 
+/// What a volume is for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeKind {
+    /// Data of a slot, or what once was.
+    #[default]
+    Own,
+    /// A volume as it was at one moment. It is made retired, dated with that moment, and nothing
+    /// is ever started on it.
+    Snapshot,
+    /// A writable copy for an instance beside the slot's own. It holds nothing that is not also
+    /// elsewhere, and goes without a permit.
+    Clone,
+}
+
+impl VolumeKind {
+    /// The kind's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Snapshot => "snapshot",
+            Self::Clone => "clone",
+        }
+    }
+
+    /// Whether it is data of a slot, or once was.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        match self {
+            Self::Own => true,
+            Self::Snapshot | Self::Clone => false,
+        }
+    }
+}
+
 /// The marks that a volume carries: whose it is and what for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeSpec {
@@ -79,4 +117,22 @@ pub struct VolumeSpec {
     pub size: Size,
     /// Its end.
     pub keeping: Keeping,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "VolumeKind::is_own")]
+    pub kind: VolumeKind,
+    /// The volume whose data it had when it was made; `None`: it was made empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<VolumeId>,
+    /// What a person calls it, if it is a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SnapshotName>,
+}
+
+impl VolumeSpec {
+    /// Whether it is a snapshot or clone of that volume: both keep the key that its data is
+    /// encrypted by.
+    #[must_use]
+    pub fn copies(&self, of: &VolumeId) -> bool {
+        !self.kind.is_own() && self.origin.as_ref() == Some(of)
+    }
 }

@@ -5,13 +5,13 @@ use super::step::{Marks, Step};
 use crate::model::guest::Guest;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::{Role, Supervision};
-use crate::model::observed::{InstanceState, PoolView, Reading};
+use crate::model::observed::{InstanceState, PoolView, Reading, VolumeView};
 use crate::model::release::Release;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::model::volume::VolumeState;
-use alloc::string::{String, ToString};
+use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
+use alloc::string::String;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,29 @@ pub enum Predicate {
         /// When it was.
         since: Option<Timestamp>,
     },
-    /// The volume is retired since then, or its erasing was cut short; it is not protected.
+    /// The volume is there in full, attached or retired, and has this size.
+    VolumeWhole {
+        /// Which.
+        volume: VolumeId,
+        /// Its cap.
+        size: Size,
+    },
+    /// The volume is there in full, of this kind, and was made with the data of that one.
+    VolumeCopied {
+        /// Which.
+        volume: VolumeId,
+        /// Of which.
+        of: VolumeId,
+        /// What for.
+        kind: VolumeKind,
+    },
+    /// The volume is a clone, in whatever state.
+    VolumeIsClone {
+        /// Which.
+        volume: VolumeId,
+    },
+    /// The volume is retired since then, or its erasing was cut short; it is not protected, and
+    /// there is no snapshot or clone of it.
     VolumeErasable {
         /// Which.
         volume: VolumeId,
@@ -152,6 +174,16 @@ pub fn judge(step: &Step, reading: &Reading) -> Judgement {
     }
 }
 
+/// A volume as it was found instead.
+fn found(reading: &Reading, id: &VolumeId) -> String {
+    match reading.volumes.get(id) {
+        None => alloc::format!("volume {id}: there is no such volume"),
+        Some(VolumeView { spec, state, .. }) => {
+            alloc::format!("volume {id}: it is {}, {}", state.as_str(), spec.size)
+        }
+    }
+}
+
 impl Predicate {
     /// Nothing if the fact holds; else what was found instead, in words.
     #[must_use]
@@ -176,8 +208,11 @@ impl Predicate {
             | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
-            | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. } => self.volume_failure(reading),
+            Self::VolumeWhole { .. }
+            | Self::VolumeCopied { .. }
+            | Self::VolumeIsClone { .. }
+            | Self::VolumeErasable { .. } => self.copy_failure(reading),
             Self::InstanceAbsent { .. }
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
@@ -189,10 +224,6 @@ impl Predicate {
     }
 
     fn volume_failure(&self, reading: &Reading) -> Option<String> {
-        let state = |id: &VolumeId| match reading.volumes.get(id) {
-            None => "there is no such volume".to_string(),
-            Some(view) => alloc::format!("it is {}, {}", view.state.as_str(), view.spec.size),
-        };
         let view = |id: &VolumeId| reading.volumes.get(id);
         let (id, holds) = match self {
             Self::VolumeAbsent { volume } => (volume, view(volume).is_none()),
@@ -224,22 +255,15 @@ impl Predicate {
                     VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => false,
                 }),
             ),
-            Self::VolumeErasable { volume, retired } => (
-                volume,
-                view(volume).is_some_and(|v| {
-                    let erasable = match v.state {
-                        VolumeState::Retired { since } => since == *retired,
-                        VolumeState::Erasing => true,
-                        VolumeState::Making | VolumeState::Attached => false,
-                    };
-                    erasable && !v.spec.keeping.protect
-                }),
-            ),
             Self::VolumeIdle { volume } => {
                 let holder = reading.instances.values().find(|i| i.volumes.contains(volume));
                 return holder.map(|i| alloc::format!("instance {} holds it", i.id));
             }
-            Self::PoolAbsent
+            Self::VolumeWhole { .. }
+            | Self::VolumeCopied { .. }
+            | Self::VolumeIsClone { .. }
+            | Self::VolumeErasable { .. }
+            | Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
             | Self::InstanceAbsent { .. }
@@ -250,7 +274,58 @@ impl Predicate {
             | Self::GuestFits { .. }
             | Self::InstanceSupervised { .. } => return None,
         };
-        (!holds).then(|| alloc::format!("volume {id}: {}", state(id)))
+        (!holds).then(|| found(reading, id))
+    }
+
+    /// Of volumes with what was copied from them, and of copies.
+    fn copy_failure(&self, reading: &Reading) -> Option<String> {
+        let is = |id: &VolumeId, test: &dyn Fn(&VolumeView) -> bool| {
+            let holds = reading.volumes.get(id).is_some_and(test);
+            (!holds).then(|| found(reading, id))
+        };
+        match self {
+            Self::VolumeWhole { volume, size } => {
+                is(volume, &|view| view.is_whole() && view.spec.size == *size)
+            }
+            Self::VolumeCopied { volume, of, kind } => is(volume, &|view| {
+                let VolumeSpec { kind: found, origin, .. } = &view.spec;
+                view.is_whole() && found == kind && origin.as_ref() == Some(of)
+            }),
+            Self::VolumeIsClone { volume } => {
+                is(volume, &|view| view.spec.kind == VolumeKind::Clone)
+            }
+            Self::VolumeErasable { volume, retired } => match reading.copy_of(volume) {
+                Some(copy) => {
+                    let VolumeSpec { id, kind, .. } = &copy.spec;
+                    Some(alloc::format!("volume {volume}: it has a {}, {id}", kind.as_str()))
+                }
+                None => is(volume, &|view| {
+                    let erasable = match view.state {
+                        VolumeState::Retired { since } => since == *retired,
+                        VolumeState::Erasing => true,
+                        VolumeState::Making | VolumeState::Attached => false,
+                    };
+                    erasable && !view.spec.keeping.protect
+                }),
+            },
+            Self::PoolAbsent
+            | Self::PoolIs { .. }
+            | Self::Room { .. }
+            | Self::VolumeAbsent { .. }
+            | Self::VolumeUnmade { .. }
+            | Self::VolumeAttached { .. }
+            | Self::VolumeTaken { .. }
+            | Self::VolumeMarked { .. }
+            | Self::VolumeRetired { .. }
+            | Self::VolumeIdle { .. }
+            | Self::InstanceAbsent { .. }
+            | Self::InstancePresent { .. }
+            | Self::InstanceRuns { .. }
+            | Self::SlotIdle { .. }
+            | Self::AddressFree { .. }
+            | Self::GuestFits { .. }
+            | Self::InstanceSupervised { .. } => None,
+        }
     }
 
     fn instance_failure(&self, reading: &Reading) -> Option<String> {
@@ -304,6 +379,9 @@ impl Predicate {
             | Self::VolumeTaken { .. }
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
+            | Self::VolumeWhole { .. }
+            | Self::VolumeCopied { .. }
+            | Self::VolumeIsClone { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. }
             | Self::GuestFits { .. } => None,
@@ -321,6 +399,12 @@ impl Reading {
         let ours: Size =
             ours.map(|v| v.spec.size.rounded_up_to(pool.extent).plus(pool.header)).sum();
         ours.plus(self.foreign.iter().map(|foreign| foreign.size).sum())
+    }
+
+    /// A snapshot or clone of the volume, if there is one: the first by id.
+    #[must_use]
+    pub fn copy_of(&self, volume: &VolumeId) -> Option<&VolumeView> {
+        self.volumes.values().find(|view| view.spec.copies(volume))
     }
 
     /// What is missing for a guest beside those that are there, in words.

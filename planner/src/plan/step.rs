@@ -7,7 +7,7 @@ use crate::model::name::{HostName, SourceName};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::model::volume::{Keeping, VolumeSpec};
+use crate::model::volume::{Keeping, VolumeKind, VolumeSpec};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,6 +60,20 @@ pub enum Act {
     MakeVolume {
         /// Its marks.
         volume: VolumeSpec,
+    },
+    /// Makes a volume with the data of another one that is there and stays as it is: a snapshot,
+    /// which is retired from the first and dated by the host's clock; a clone, which is attached;
+    /// or a slot's own, attached, which shares nothing with what it was made from.
+    CopyVolume {
+        /// Of which.
+        of: VolumeId,
+        /// Its marks; the size is that of the other one.
+        volume: VolumeSpec,
+    },
+    /// Removes a clone with all that was written to it.
+    RemoveClone {
+        /// Which.
+        volume: VolumeId,
     },
     /// Grows a volume, online where the storage can.
     GrowVolume {
@@ -123,6 +137,8 @@ impl Act {
     pub const fn volume(&self) -> Option<&VolumeId> {
         match self {
             Self::MakeVolume { volume: VolumeSpec { id: volume, .. } }
+            | Self::CopyVolume { volume: VolumeSpec { id: volume, .. }, .. }
+            | Self::RemoveClone { volume }
             | Self::GrowVolume { volume, .. }
             | Self::MarkVolume { volume, .. }
             | Self::RetireVolume { volume, .. }
@@ -141,6 +157,12 @@ impl Act {
         StepId(match self {
             Self::MakePool { .. } => alloc::format!("make-pool {host}"),
             Self::MakeVolume { volume } => alloc::format!("make-volume {}", volume.id),
+            Self::CopyVolume { volume, .. } => match volume.kind {
+                VolumeKind::Own => alloc::format!("restore-volume {}", volume.id),
+                VolumeKind::Snapshot => alloc::format!("snapshot-volume {}", volume.id),
+                VolumeKind::Clone => alloc::format!("clone-volume {}", volume.id),
+            },
+            Self::RemoveClone { volume } => alloc::format!("remove-clone {volume}"),
             Self::GrowVolume { volume, .. } => alloc::format!("grow-volume {volume}"),
             Self::MarkVolume { volume, .. } => alloc::format!("mark-volume {volume}"),
             Self::RetireVolume { volume, .. } => alloc::format!("retire-volume {volume}"),

@@ -5,7 +5,7 @@ use crate::model::instance::Role;
 use crate::model::name::{HostName, SourceName};
 use crate::model::observed::{InstanceView, VolumeView};
 use crate::model::slot::SlotId;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{VolumeKind, VolumeState};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -32,11 +32,11 @@ pub(crate) struct Seen<'a> {
     pub(crate) mains: BTreeMap<SlotId, Vec<At<'a, InstanceView>>>,
     /// Instances in other roles.
     pub(crate) extras: BTreeMap<SlotId, Vec<At<'a, InstanceView>>>,
-    /// Attached volumes.
+    /// Attached volumes; copies are none.
     pub(crate) attached: BTreeMap<SlotId, Vec<At<'a, VolumeView>>>,
-    /// Retired volumes, also those that are being erased.
+    /// Retired volumes, also those that are being erased; copies are none.
     pub(crate) retired: BTreeMap<(SlotId, SourceName), Vec<At<'a, VolumeView>>>,
-    /// Volumes in whatever state.
+    /// Volumes in whatever state, and copies.
     pub(crate) volumes: Vec<At<'a, VolumeView>>,
 }
 
@@ -60,8 +60,20 @@ impl<'a> Seen<'a> {
         seen
     }
 
+    /// Whether an instance uses a clone: it goes with that.
+    pub(crate) fn is_on_clone(&self, instance: &At<'_, InstanceView>) -> bool {
+        self.volumes.iter().any(|at| {
+            at.view.spec.kind == VolumeKind::Clone
+                && at.host == instance.host
+                && instance.view.volumes.contains(&at.view.spec.id)
+        })
+    }
+
     fn add_volume(&mut self, at: At<'a, VolumeView>, renames: &Renames) {
         self.volumes.push(at);
+        if !at.view.spec.kind.is_own() {
+            return;
+        }
         let slot = renames.slot(&at.view.spec.slot);
         match at.view.state {
             VolumeState::Attached => self.attached.entry(slot).or_default().push(at),

@@ -37,7 +37,7 @@ pub(super) fn remember(rollout: &mut Rollout) {
 impl Applied {
     fn learn(&mut self, step: &Step, slot: Option<&SlotId>) {
         match &step.act {
-            Act::MakeVolume { volume } => {
+            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
                 self.keeping.insert(volume.id.clone(), volume.keeping);
             }
             Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks } => {
@@ -51,6 +51,7 @@ impl Applied {
             }
             Act::StartInstance { .. }
             | Act::MakePool { .. }
+            | Act::RemoveClone { .. }
             | Act::GrowVolume { .. }
             | Act::RetireVolume { .. }
             | Act::DestroyVolume { .. }

@@ -12,7 +12,7 @@ use crate::model::instance::{Bind, Role};
 use crate::model::object::Object;
 use crate::model::observed::PoolView;
 use crate::model::size::Size;
-use crate::model::volume::{VolumeSpec, VolumeState};
+use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::change::Change;
 use crate::plan::step::{Marks, Step};
 use crate::plan::{ClaimAct, Gate, Lane};
@@ -169,6 +169,9 @@ fn volume_steps(
                 incarnation: volume.incarnation,
                 size: *size,
                 keeping: mount.keeping,
+                kind: VolumeKind::Own,
+                origin: None,
+                name: None,
             };
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
@@ -299,6 +302,9 @@ fn claim_volume(
             incarnation,
             size,
             keeping: mount.keeping,
+            kind: VolumeKind::Own,
+            origin: None,
+            name: None,
         };
         changes.push(wording::made(name, &spec, "its slot is new"));
         steps.push(make(crew, host, spec, Some(size.plus(header(host)))));

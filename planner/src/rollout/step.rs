@@ -48,6 +48,37 @@ pub(super) fn make_volume(
     step(host, Act::MakeVolume { volume: spec }, before, after)
 }
 
+/// Makes a volume with the data of another one. `room` is as for [`make_volume`].
+pub(super) fn copy_volume(
+    host: &HostName,
+    pool: PoolId,
+    of: &VolumeView,
+    spec: VolumeSpec,
+    room: Option<Size>,
+    overcommit_thousandths: u32,
+) -> Step {
+    let (volume, origin) = (spec.id.clone(), of.spec.id.clone());
+    let mut before = vec![
+        Predicate::PoolIs { pool },
+        Predicate::VolumeUnmade { volume: volume.clone() },
+        Predicate::VolumeWhole { volume: origin.clone(), size: of.spec.size },
+    ];
+    before.extend(room.map(|size| Predicate::Room { size, overcommit_thousandths }));
+    let copied = Predicate::VolumeCopied { volume, of: origin.clone(), kind: spec.kind };
+    step(host, Act::CopyVolume { of: origin, volume: spec }, before, vec![copied])
+}
+
+/// Removes a clone that no instance holds.
+pub(super) fn remove_clone(host: &HostName, clone: &VolumeId) -> Step {
+    let volume = || clone.clone();
+    let before = vec![
+        Predicate::VolumeIsClone { volume: volume() },
+        Predicate::VolumeIdle { volume: volume() },
+    ];
+    let after = vec![Predicate::VolumeAbsent { volume: volume() }];
+    step(host, Act::RemoveClone { volume: volume() }, before, after)
+}
+
 /// Grows an attached volume.
 pub(super) fn grow_volume(
     host: &HostName,

@@ -89,6 +89,40 @@ pub(super) fn made(host: &HostName, spec: &VolumeSpec, why: &str) -> Change {
     }
 }
 
+/// A volume that is made with the data of another one.
+pub(super) fn copied(host: &HostName, spec: &VolumeSpec, why: &str) -> Change {
+    let kind = (!spec.kind.is_own()).then(|| spec.kind.as_str().to_string());
+    let fields = [
+        field("kind", None, kind),
+        field("name", None, spec.name.as_ref().map(ToString::to_string)),
+        field("of", None, spec.origin.as_ref().map(ToString::to_string)),
+        field("size", None, Some(spec.size.to_string())),
+    ];
+    Change {
+        object: volume_object(spec),
+        verb: Verb::Create,
+        host: host.clone(),
+        fields: fields.into_iter().flatten().collect(),
+        reasons: sentence(why),
+    }
+}
+
+/// A clone that goes; its data is also in what it is of.
+pub(super) fn clone_removed(host: &HostName, view: &VolumeView, why: &str) -> Change {
+    let spec = &view.spec;
+    let fields = [
+        field("kind", Some(spec.kind.as_str().to_string()), None),
+        field("of", spec.origin.as_ref().map(ToString::to_string), None),
+    ];
+    Change {
+        object: volume_object(spec),
+        verb: Verb::Remove,
+        host: host.clone(),
+        fields: fields.into_iter().flatten().collect(),
+        reasons: sentence(why),
+    }
+}
+
 /// A retired volume that becomes a slot's.
 pub(super) fn taken_back(host: &HostName, marks: &Marks, view: &VolumeView, why: String) -> Change {
     let spec = &view.spec;

@@ -6,7 +6,7 @@ use crate::model::name::{FleetName, HostName};
 use crate::model::observed::{InstanceState, InstanceView, Pool, PoolView, Reading, VolumeView};
 use crate::model::size::Size;
 use crate::model::time::Timestamp;
-use crate::model::volume::{VolumeSpec, VolumeState};
+use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::Gate;
 use crate::plan::step::{Act, Marks, Step};
 
@@ -27,6 +27,12 @@ pub(super) fn act(
             }
         }
         Act::MakeVolume { volume } => make(reading, volume),
+        Act::CopyVolume { of, volume } => copy(reading, of, volume, at),
+        Act::RemoveClone { volume } => {
+            if volumes.get(volume).is_some_and(|view| view.spec.kind == VolumeKind::Clone) {
+                volumes.remove(volume);
+            }
+        }
         Act::GrowVolume { volume, to } => {
             if let Some(view) = volumes.get_mut(volume) {
                 view.spec.size = view.spec.size.max(*to);
@@ -97,6 +103,8 @@ fn new_pool(
         header: Size::ZERO,
         cap_enforced: true,
         grows_online: true,
+        copies_online: true,
+        fill: None,
     }
 }
 
@@ -110,6 +118,20 @@ fn make(reading: &mut Reading, spec: &VolumeSpec) {
             formatted: true,
         };
         reading.volumes.insert(spec.id.clone(), view);
+    }
+}
+
+/// A snapshot is retired from the first.
+fn copy(reading: &mut Reading, of: &VolumeId, spec: &VolumeSpec, at: Timestamp) {
+    let Some(origin) = reading.volumes.get(of) else { return };
+    let allocated = origin.allocated;
+    make(reading, spec);
+    if let Some(view) = reading.volumes.get_mut(&spec.id) {
+        view.allocated = view.allocated.max(allocated);
+        view.state = match (spec.kind, view.state) {
+            (VolumeKind::Snapshot, VolumeState::Attached) => VolumeState::Retired { since: at },
+            (_, state) => state,
+        };
     }
 }
 

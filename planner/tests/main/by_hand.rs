@@ -20,7 +20,7 @@ use planner::model::release::{Release, ReleaseSpec};
 use planner::model::size::Size;
 use planner::model::slot::SlotId;
 use planner::model::time::{Millis, Timestamp};
-use planner::model::volume::{Keeping, OnRemove, VolumeSpec};
+use planner::model::volume::{Keeping, OnRemove, VolumeKind, VolumeSpec};
 use planner::plan::change::{Change, Field, Verb};
 use planner::plan::predicate::Predicate;
 use planner::plan::step::{Act, Step};
@@ -55,6 +55,8 @@ impl Owned {
             header: Size::ZERO,
             cap_enforced: true,
             grows_online: true,
+            copies_online: true,
+            fill: None,
         };
         let reading = Reading {
             at: NOW,
@@ -160,6 +162,9 @@ pub(crate) fn volume(n: u32) -> VolumeSpec {
         incarnation: Incarnation::FIRST,
         size: Size::parse("10GB").unwrap(),
         keeping: Keeping { on_remove: OnRemove::Destroy, ..Keeping::DEFAULT },
+        kind: VolumeKind::Own,
+        origin: None,
+        name: None,
     }
 }
 
@@ -232,6 +237,25 @@ pub(crate) fn make(spec: VolumeSpec) -> Step {
     ];
     let after = vec![Predicate::VolumeAttached { volume, size: spec.size }];
     step(Act::MakeVolume { volume: spec }, before, after)
+}
+
+/// Makes a copy of whatever it says that it is of.
+pub(crate) fn copying(copy: VolumeSpec) -> Step {
+    let (volume, of, kind) = (copy.id.clone(), copy.origin.clone().unwrap(), copy.kind);
+    let before = vec![
+        Predicate::PoolIs { pool: pool() },
+        Predicate::VolumeUnmade { volume: volume.clone() },
+        Predicate::VolumeWhole { volume: of.clone(), size: copy.size },
+    ];
+    let after = vec![Predicate::VolumeCopied { volume, of: of.clone(), kind }];
+    step(Act::CopyVolume { of, volume: copy }, before, after)
+}
+
+/// Removes a clone.
+pub(crate) fn removing(volume: VolumeId) -> Step {
+    let before = vec![Predicate::VolumeIsClone { volume: volume.clone() }];
+    let after = vec![Predicate::VolumeAbsent { volume: volume.clone() }];
+    step(Act::RemoveClone { volume }, before, after)
 }
 
 pub(crate) fn start(spec: InstanceSpec) -> Step {

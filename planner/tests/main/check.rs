@@ -2,6 +2,7 @@
 //! is otherwise whole does not.
 
 mod apart;
+mod copies;
 
 use crate::by_hand::{
     NOW, Owned, change, claim, deploy, destroy, fleet, host, instance, lane, pool, purge, redeploy,

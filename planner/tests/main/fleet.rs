@@ -274,6 +274,8 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
             header: Size::ZERO,
             cap_enforced: true,
             grows_online: host.grows_online,
+            copies_online: true,
+            fill: None,
         }),
     };
     let kinds = host.runs.iter().map(|word| match word.as_str() {

@@ -181,6 +181,8 @@ fn observed<'a>(
             header: Size::from_mib(16),
             cap_enforced: true,
             grows_online: true,
+            copies_online: true,
+            fill: None,
         };
         HostView::Read(Reading {
             at: NOW,

@@ -14,12 +14,13 @@ use crate::volumes::{Volume, volumes};
 use executor::observe::{Checks, observe};
 use planner::by_hand::Request;
 use planner::model::id::VolumeId;
+use planner::model::name::SnapshotName;
 use planner::model::observed::HostView;
 use planner::model::permit::Permits;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Show volumes, destroy retired ones, or give one to a slot.
+/// Show volumes, take snapshots, destroy retired ones, or give one to a slot.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -30,6 +31,7 @@ pub(super) struct Args {
 enum What {
     List(ListArgs),
     Show(ShowArgs),
+    Snapshot(SnapshotArgs),
     Destroy(DestroyArgs),
     Adopt(AdoptArgs),
 }
@@ -50,7 +52,26 @@ struct ShowArgs {
     volume: String,
 }
 
-/// Destroy a retired volume and its data, if its retention has passed and it is not protected.
+/// Keep a volume as it is now, beside it and for as long as nobody destroys it.
+///
+/// What was written before is in the snapshot, synced or not; whoever uses the volume goes on. A
+/// snapshot counts against the pool like a volume, and its volume is not destroyed before it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes snapshot vol_0123456789abcdef
+  tiedown volumes snapshot vol_0123456789abcdef --name before-upgrade")]
+struct SnapshotArgs {
+    /// The volume's id.
+    #[arg(value_name = "VOLUME")]
+    volume: String,
+    /// What to call it among the volume's snapshots.
+    #[arg(long, value_name = "NAME")]
+    name: Option<SnapshotName>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Destroy a retired volume or a snapshot with its data, if its retention has passed and it is not protected.
 ///
 /// Asks first, and says what goes.
 #[derive(Debug, clap::Args)]
@@ -89,6 +110,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     match &args.what {
         What::List(ListArgs {}) => list(global, output).await.map(Ending::exit),
         What::Show(args) => show(args, global, output).await.map(Ending::exit),
+        What::Snapshot(args) => snapshot(args, global, output).await,
         What::Destroy(args) => destroy(args, global, output).await,
         What::Adopt(args) => adopt(args, global, output).await,
     }
@@ -148,6 +170,18 @@ async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, b
         }
     }
     Ok((volumes(&observed, &records.catalog.claims()?), complete))
+}
+
+async fn snapshot(args: &SnapshotArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let volume = volume_id(&args.volume)?;
+    let wish = Wish {
+        purpose: format!("take a snapshot of {volume}"),
+        request: Request::Snapshot { volume, name: args.name.clone() },
+        permits: Permits::NONE,
+        how: &args.how,
+        question: None,
+    };
+    by_hand::run(wish, global, output).await
 }
 
 async fn destroy(args: &DestroyArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {

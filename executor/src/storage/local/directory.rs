@@ -1,7 +1,7 @@
 //! A volume as a plain directory: no cap, for ordinary users. What instances left in it is
 //! measured and removed without following links.
 
-use super::io;
+use super::{image, io};
 use crate::names::VolumeDir;
 use crate::storage::StorageError;
 use planner::model::size::Size;
@@ -17,6 +17,19 @@ pub(super) fn make(dir: &VolumeDir) -> Result<(), StorageError> {
     remove_tree(&data)?;
     DirBuilder::new().mode(0o755).create(&data).map_err(io("making", &data))?;
     crate::durable::sync_dir(dir.path()).map_err(io("syncing", dir.path()))
+}
+
+/// Copies all files in place of what an interrupted copy left. Nobody uses the other volume: files
+/// that are written meanwhile would be of different moments.
+pub(super) async fn copy(from: &VolumeDir, to: &VolumeDir) -> Result<(), StorageError> {
+    let (data, copy) = (from.data(), to.data());
+    remove_tree(&copy)?;
+    let command = image::program("cp")?
+        .args(["--archive", "--reflink=auto", "--no-target-directory", "--"])
+        .args([&data, &copy]);
+    image::run_long("copying", &data, command).await?;
+    let file = fs::File::open(&copy).map_err(io("opening", &copy))?;
+    rustix::fs::syncfs(&file).map_err(|error| io("syncing", &copy)(error.into()))
 }
 
 /// How much is written in it; nothing if there is none.

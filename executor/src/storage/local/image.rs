@@ -1,5 +1,5 @@
 //! A volume as an ext4 file system in a sparse file: the file's length is the cap. Made once,
-//! grown in place, mounted or not.
+//! grown in place and copied, mounted or not.
 
 use super::hold::Idle;
 use super::io;
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// Checking and growing a large file system reads all of its tables.
 const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Copying reads all data.
+const COPYING: Duration = Duration::from_hours(12);
 
 /// Linux's number of the right to resize a mounted ext4, capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -74,7 +77,7 @@ pub(super) async fn grow(
     let image = dir.image();
     let device = match &idle {
         Some(_) => None,
-        None => Some(mounted_device(&image).await?),
+        None => Some(growing_device(&image).await?),
     };
     let file = OpenOptions::new().write(true).open(&image).map_err(io("opening", &image))?;
     let length = file.metadata().map_err(io("looking at", &image))?.len();
@@ -91,20 +94,62 @@ pub(super) async fn grow(
     Ok(to)
 }
 
+/// Copies the file in place of what an interrupted copy left; what is not written stays a hole.
+/// Nobody uses the other volume.
+pub(super) async fn copy_idle(from: &VolumeDir, to: &VolumeDir) -> Result<(), StorageError> {
+    remove(to)?;
+    let (image, copy) = (from.image(), to.image());
+    let command =
+        program("cp")?.args(["--reflink=auto", "--sparse=always", "--"]).args([&image, &copy]);
+    run_long("copying", &image, command).await?;
+    sync(&copy)
+}
+
+/// Copies the file while the file system in it is mounted elsewhere and frozen: whoever writes to
+/// it waits. One program freezes, copies and thaws, in a session of its own, so that it thaws
+/// whatever becomes of its caller; its working directory keeps the mount that it thaws by.
+pub(super) async fn copy_mounted(from: &VolumeDir, to: &VolumeDir) -> Result<(), StorageError> {
+    const FROZEN: &str = "cd -- \"$1\" && fsfreeze --freeze . || exit 1
+        cp --reflink=auto --sparse=always -- \"$2\" \"$3\"; status=$?
+        fsfreeze --unfreeze . || status=1
+        exit $status";
+    remove(to)?;
+    let (image, copy) = (from.image(), to.image());
+    let device = mounted_device(&image).await?;
+    program("cp")?;
+    program("fsfreeze")?;
+    let place = from.growing();
+    mount_again(&device, &place)?;
+    let command = program("sh")?.args(["-c", FROZEN, "sh"]).args([&place, &image, &copy]);
+    let copied = run_long("freezing and copying", &image, command).await;
+    unmount(&place)?;
+    fs::remove_dir(&place).map_err(io("removing", &place))?;
+    copied?;
+    sync(&copy)
+}
+
+fn sync(image: &Path) -> Result<(), StorageError> {
+    let file = OpenOptions::new().write(true).open(image).map_err(io("opening", image))?;
+    file.sync_all().map_err(io("syncing", image))
+}
+
 /// Whether a mounted file system may be grown here: the kernel asks for CAP_SYS_RESOURCE, which
 /// root has on a machine of its own and often not in a container.
 pub(in crate::storage) fn grows_online() -> bool {
     has_capability(CAP_SYS_RESOURCE)
 }
 
-/// The loop device of an image that is in use, if a mounted file system may be grown here.
+/// The loop device of an image that is in use.
 async fn mounted_device(image: &Path) -> Result<String, StorageError> {
-    let Some(device) = loop_device(image).await? else {
-        return Err(StorageError::Held {
-            what: image.display().to_string(),
-            holder: "somebody who has not mounted it".to_owned(),
-        });
-    };
+    loop_device(image).await?.ok_or_else(|| StorageError::Held {
+        what: image.display().to_string(),
+        holder: "somebody who has not mounted it".to_owned(),
+    })
+}
+
+/// The same, if a mounted file system may be grown here.
+async fn growing_device(image: &Path) -> Result<String, StorageError> {
+    let device = mounted_device(image).await?;
     if !grows_online() {
         return Err(StorageError::Missing {
             what: "the right to grow a mounted file system (CAP_SYS_RESOURCE)".to_owned(),
@@ -130,16 +175,12 @@ async fn grow_idle(image: &Path) -> Result<(), StorageError> {
 }
 
 /// Grows a mounted file system. It is mounted in the instance's namespace only, where resize2fs
-/// cannot see it, so it is mounted here too for a moment: the same file system, not a second one.
+/// cannot see it, so it is mounted here too for a moment.
 async fn grow_mounted(dir: &VolumeDir, device: &str) -> Result<(), StorageError> {
     let command = program("losetup")?.args(["--set-capacity", device]);
     run("telling a loop device its new size", Path::new(device), command).await?;
     let place = dir.growing();
-    unmount(&place)?;
-    durable::make_dir(&place).map_err(io("making", &place))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount(device, &place, "ext4", flags, None::<&CStr>)
-        .map_err(|error| io("mounting", &place)(error.into()))?;
+    mount_again(device, &place)?;
     let command = program("resize2fs")?.arg(device);
     let grown = run("growing the mounted file system", Path::new(device), command).await;
     unmount(&place)?;
@@ -147,7 +188,16 @@ async fn grow_mounted(dir: &VolumeDir, device: &str) -> Result<(), StorageError>
     grown.map(drop)
 }
 
-/// Unmounts what an interrupted growth left mounted.
+/// Mounts a file system here too: the same one, not a second one.
+fn mount_again(device: &str, place: &Path) -> Result<(), StorageError> {
+    unmount(place)?;
+    durable::make_dir(place).map_err(io("making", place))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount(device, place, "ext4", flags, None::<&CStr>)
+        .map_err(|error| io("mounting", place)(error.into()))
+}
+
+/// Unmounts what an interrupted growth or copy left mounted.
 pub(super) fn unmount_growing(dir: &VolumeDir) -> Result<(), StorageError> {
     unmount(&dir.growing())
 }
@@ -237,8 +287,14 @@ pub(super) async fn loop_device(image: &Path) -> Result<Option<String>, StorageE
     Ok(text.split_whitespace().next().map(str::to_owned))
 }
 
-fn program(name: &str) -> Result<Command, StorageError> {
-    let package = if name == "losetup" { "mount" } else { "e2fsprogs" };
+pub(super) fn program(name: &str) -> Result<Command, StorageError> {
+    let package = match name {
+        "losetup" => "mount",
+        "fsfreeze" => "util-linux",
+        "cp" => "coreutils",
+        "sh" => "dash",
+        _ => "e2fsprogs",
+    };
     Command::named(name).map_err(|_| StorageError::Missing {
         what: format!("the program {name}"),
         hint: format!("on Debian: apt-get install {package}"),
@@ -246,8 +302,26 @@ fn program(name: &str) -> Result<Command, StorageError> {
 }
 
 async fn run(act: &str, object: &Path, command: Command) -> Result<Output, StorageError> {
+    within(DEADLINE, act, object, command).await
+}
+
+/// Runs a program that takes as long as there is data.
+pub(super) async fn run_long(
+    act: &str,
+    object: &Path,
+    command: Command,
+) -> Result<Output, StorageError> {
+    within(COPYING, act, object, command).await
+}
+
+async fn within(
+    deadline: Duration,
+    act: &str,
+    object: &Path,
+    command: Command,
+) -> Result<Output, StorageError> {
     let act = format!("{act} {}", object.display());
-    let command = command.deadline(DEADLINE, Overrun::Leave);
+    let command = command.deadline(deadline, Overrun::Leave);
     command.output().await.map_err(|source| StorageError::Command { act, source })
 }
 

@@ -6,7 +6,7 @@ use super::{EXTENT, LocalKind, LocalStorage, directory, hold, image, io, listing
 use crate::durable;
 use crate::ensure::Ensured;
 use crate::names::VolumeDir;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, copied};
 use planner::model::id::VolumeId;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
@@ -49,7 +49,10 @@ impl LocalStorage {
     }
 
     /// Writes down that a volume is being made, before anything of it is there.
-    fn begin(&self, spec: &VolumeSpec) -> Result<(VolumeDir, VolumeRecord), StorageError> {
+    pub(super) fn begin(
+        &self,
+        spec: &VolumeSpec,
+    ) -> Result<(VolumeDir, VolumeRecord), StorageError> {
         let record = VolumeRecord {
             version: VERSION,
             fleet: self.fleet.clone(),
@@ -162,7 +165,7 @@ impl LocalStorage {
         match record.state {
             VolumeState::Attached if !different => return Ok(Ensured::AlreadySo),
             // Only what was once whole can be given to a slot.
-            VolumeState::Retired { .. } if record.formatted && record.ever_attached => {}
+            VolumeState::Retired { .. } if record.formatted && record.spec.kind.is_own() => {}
             VolumeState::Retired { .. }
             | VolumeState::Attached
             | VolumeState::Making
@@ -175,31 +178,45 @@ impl LocalStorage {
     }
 
     pub(super) async fn ensure_destroyed(&self, id: &VolumeId) -> Result<Ensured, StorageError> {
-        let Some((dir, mut record)) = self.find(id)? else {
+        let Some((dir, record)) = self.find(id)? else {
             listing::remove_remnant(&self.dir.volume_going(id))?;
             return Ok(Ensured::AlreadySo);
         };
-        let resumed = match record.state {
-            VolumeState::Retired { .. } if !record.spec.keeping.protect => false,
-            VolumeState::Erasing => true,
+        match record.state {
+            VolumeState::Retired { .. } if !record.spec.keeping.protect => {}
+            VolumeState::Erasing => {}
             VolumeState::Retired { .. } | VolumeState::Making | VolumeState::Attached => {
                 return Err(conflict(id, &record));
             }
-        };
-        let _idle = hold::idle(id, &dir, self.kind).await?;
-        if !resumed {
-            record.state = VolumeState::Erasing;
-            record.write(&dir)?;
         }
-        image::remove(&dir)?;
-        directory::remove_tree(&dir.data())?;
-        let going = self.dir.volume_going(id);
-        listing::remove_remnant(&going)?;
-        fs::rename(dir.path(), going.path()).map_err(io("removing", dir.path()))?;
-        durable::sync_parent(going.path()).map_err(io("syncing", going.path()))?;
-        listing::remove_remnant(&going)?;
-        Ok(Ensured::Made)
+        if let Some(copy) = self.list()?.volumes.values().find(|view| view.spec.copies(id)) {
+            return Err(copied(id, &copy.spec));
+        }
+        erase(self, id, &dir, record).await
     }
+}
+
+/// Removes a volume that nobody uses and its data, for good. The caller has made sure that it may
+/// go.
+pub(super) async fn erase(
+    storage: &LocalStorage,
+    id: &VolumeId,
+    dir: &VolumeDir,
+    mut record: VolumeRecord,
+) -> Result<Ensured, StorageError> {
+    let _idle = hold::idle(id, dir, storage.kind).await?;
+    if record.state != VolumeState::Erasing {
+        record.state = VolumeState::Erasing;
+        record.write(dir)?;
+    }
+    image::remove(dir)?;
+    directory::remove_tree(&dir.data())?;
+    let going = storage.dir.volume_going(id);
+    listing::remove_remnant(&going)?;
+    fs::rename(dir.path(), going.path()).map_err(io("removing", dir.path()))?;
+    durable::sync_parent(going.path()).map_err(io("syncing", going.path()))?;
+    listing::remove_remnant(&going)?;
+    Ok(Ensured::Made)
 }
 
 /// Puts marks on; says whether they were different.
@@ -214,7 +231,7 @@ fn put(spec: &mut VolumeSpec, marks: &Marks) -> bool {
     true
 }
 
-fn whole_extents(id: &VolumeId, size: Size) -> Result<(), StorageError> {
+pub(super) fn whole_extents(id: &VolumeId, size: Size) -> Result<(), StorageError> {
     if size > Size::ZERO && size.rounded_up_to(EXTENT) == size {
         return Ok(());
     }

@@ -110,7 +110,7 @@ impl LocalStorage {
         let must_be_there = match record.state {
             VolumeState::Attached => true,
             // Retired before it was ever made in full.
-            VolumeState::Retired { .. } => record.ever_attached,
+            VolumeState::Retired { .. } => record.formatted,
             VolumeState::Making | VolumeState::Erasing => false,
         };
         let unreadable = |why: String| {

@@ -31,6 +31,11 @@ impl LocalStorage {
                 LocalKind::Image => image::grows_online(),
                 LocalKind::Directory => true,
             },
+            copies_online: match self.kind {
+                LocalKind::Image => true,
+                LocalKind::Directory => false,
+            },
+            fill: None,
         }))
     }
 

@@ -84,9 +84,15 @@ impl LvmStorage {
         self.keys.get(id).map(|key| key.expose()).map_err(|error| key_error(id, error))
     }
 
-    /// Encrypts an empty thin device and makes an ext4 in it. The caller has made sure that the
-    /// volume was never formatted or attached, and that nothing is mapped.
+    /// Encrypts an empty thin device and makes an ext4 in it.
     pub(super) async fn format(&self, volume: &Volume) -> Result<(), StorageError> {
+        let open = self.encrypt(volume).await?;
+        make_file_system(&volume.label.spec.id, &volume.dir, &open).await
+    }
+
+    /// Encrypts an empty thin device and opens it. The caller has made sure that the volume was
+    /// never formatted or attached, and that nothing is mapped.
+    pub(super) async fn encrypt(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let id = &volume.label.spec.id;
         let name = names::mapped(&self.group, id.as_str());
         let device = kernel::node(&name, &self.thin(volume)?)?;
@@ -108,8 +114,7 @@ impl LvmStorage {
             .arg(&device)
             .input(self.key(id)?);
         run(format!("encrypting volume {id}"), command).await?;
-        let open = self.open(volume).await?;
-        make_file_system(id, &volume.dir, &open).await
+        self.open(volume).await
     }
 
     /// Closes a volume. Not open is fine.
@@ -185,15 +190,10 @@ async fn make_file_system(id: &VolumeId, dir: &VolumeDir, open: &Path) -> Result
     remove_dir(&seed)
 }
 
-/// Grows the file system of an open volume to the whole device, mounted elsewhere or not: mounted
-/// here too for a moment, it is the same file system, not a second one.
+/// Grows the file system of an open volume to the whole device, mounted elsewhere or not.
 pub(super) async fn grow(id: &VolumeId, dir: &VolumeDir, open: &Path) -> Result<(), StorageError> {
     let place = dir.growing();
-    unmount(&place)?;
-    durable::make_dir(&place).map_err(io("making", &place))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
-    rustix::mount::mount(open, &place, "ext4", flags, None::<&CStr>)
-        .map_err(|error| io("mounting", &place)(error.into()))?;
+    mount_again(open, &place)?;
     let command = program("resize2fs")?.arg(open);
     let grown = run(format!("growing the file system of volume {id}"), command).await;
     let grown = grown.and_then(|_| {
@@ -205,7 +205,28 @@ pub(super) async fn grow(id: &VolumeId, dir: &VolumeDir, open: &Path) -> Result<
     grown
 }
 
-/// Unmounts what an interrupted growth left mounted.
+/// Mounts a file system here too for a moment: the same one, not a second one.
+fn mount_again(open: &Path, place: &Path) -> Result<(), StorageError> {
+    unmount(place)?;
+    durable::make_dir(place).map_err(io("making", place))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
+    rustix::mount::mount(open, place, "ext4", flags, None::<&CStr>)
+        .map_err(|error| io("mounting", place)(error.into()))
+}
+
+/// Writes everything out that whoever has the volume mounted has written to it.
+pub(super) fn flush(dir: &VolumeDir, open: &Path) -> Result<(), StorageError> {
+    let place = dir.growing();
+    mount_again(open, &place)?;
+    let flushed = File::open(&place)
+        .and_then(|file| rustix::fs::syncfs(&file).map_err(Into::into))
+        .map_err(io("syncing", &place));
+    unmount(&place)?;
+    remove_dir(&place)?;
+    flushed
+}
+
+/// Unmounts what an interrupted growth or copy left mounted.
 pub(super) fn unmount_growing(dir: &VolumeDir) -> Result<(), StorageError> {
     unmount(&dir.growing())
 }
@@ -236,7 +257,7 @@ fn remove_dir(path: &Path) -> Result<(), StorageError> {
 }
 
 /// Makes what was written to a device survive a loss of power, through all layers below it.
-fn sync(device: &Path) -> Result<(), StorageError> {
+pub(super) fn sync(device: &Path) -> Result<(), StorageError> {
     let file = File::options().write(true).open(device).map_err(io("opening", device))?;
     file.sync_all().map_err(io("syncing", device))
 }

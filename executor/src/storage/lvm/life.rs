@@ -11,8 +11,8 @@ use super::{HEADER, LvmStorage, Volume, conflict, io};
 use crate::ensure::Ensured;
 use crate::flock::{self, Sharing, Taken};
 use crate::names::{self, VolumeDir};
-use crate::storage::StorageError;
 use crate::storage::local::hold::describe;
+use crate::storage::{StorageError, copied};
 use planner::model::id::VolumeId;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
@@ -47,7 +47,11 @@ impl LvmStorage {
 
     /// Makes sure that nobody uses the volume, and closes it. While the answer is kept, nobody
     /// can begin to use it.
-    async fn idle_file(&self, id: &VolumeId, dir: &VolumeDir) -> Result<Taken, StorageError> {
+    pub(super) async fn idle_file(
+        &self,
+        id: &VolumeId,
+        dir: &VolumeDir,
+    ) -> Result<Taken, StorageError> {
         let path = dir.hold();
         let taken = flock::take(&path, Sharing::Exclusive, Instant::now());
         let Some(taken) = taken.map_err(io("locking", &path))? else {
@@ -164,7 +168,8 @@ impl LvmStorage {
         match volume.label.state {
             VolumeState::Attached if next == volume.label => return Ok(Ensured::AlreadySo),
             // Only what was once whole can be given to a slot.
-            VolumeState::Retired { .. } if volume.label.formatted => {}
+            VolumeState::Retired { .. }
+                if volume.label.formatted && volume.label.spec.kind.is_own() => {}
             VolumeState::Retired { .. }
             | VolumeState::Attached
             | VolumeState::Making
@@ -178,33 +183,39 @@ impl LvmStorage {
         let (snapshot, pool) = self.ready().await?;
         let volume = match self.find(&snapshot, &pool, id)? {
             Found::Whole(volume) => volume,
-            Found::Nothing => {
-                // What was cut short last of all.
-                crate::storage::local::listing::remove_remnant(&self.dir.volume_going(id))?;
-                return Ok(Ensured::AlreadySo);
-            }
+            Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
             Found::Gone(_) => return self.forget_all(id).map(|()| Ensured::Made),
             Found::Begun(record) => {
                 return Err(conflict(id, format!("is {}", record.state.as_str())));
             }
         };
-        let label = volume.label.clone();
-        let resumed = match label.state {
-            VolumeState::Retired { .. } if !label.spec.keeping.protect => false,
-            VolumeState::Erasing => true,
+        match volume.label.state {
+            VolumeState::Retired { .. } if !volume.label.spec.keeping.protect => {}
+            VolumeState::Erasing => {}
             VolumeState::Retired { .. } | VolumeState::Making | VolumeState::Attached => {
-                return Err(not_so(&label));
+                return Err(not_so(&volume.label));
             }
-        };
+        }
         // Whatever was copied from it in the pool is encrypted by the same key.
+        if let Some(copy) = self.list().await?.volumes.values().find(|view| view.spec.copies(id)) {
+            return Err(copied(id, &copy.spec));
+        }
         let copy = snapshot.volumes.values().find(|lv| lv.origin.as_deref() == Some(id.as_str()));
         if let Some(copy) = copy {
             return Err(conflict(id, format!("has a snapshot, {}, under the same key", copy.name)));
         }
+        self.erase_all(*volume).await
+    }
+
+    /// Removes a volume that nobody uses, for good: its keys first. The caller has made sure that
+    /// it may go.
+    pub(super) async fn erase_all(&self, volume: Volume) -> Result<Ensured, StorageError> {
+        let label = volume.label.clone();
+        let id = &label.spec.id;
         let _idle = self.idle_file(id, &volume.dir).await?;
-        if !resumed {
-            let next = Label { state: VolumeState::Erasing, ..label };
-            self.commit(*volume, next).await?;
+        if label.state != VolumeState::Erasing {
+            let next = Label { state: VolumeState::Erasing, ..label.clone() };
+            self.commit(volume, next).await?;
         }
         let (_, volume) = self.get(id).await?;
         self.erase(&volume).await?;
@@ -213,8 +224,13 @@ impl LvmStorage {
         Ok(Ensured::Made)
     }
 
+    /// Removes what was cut short last of all.
+    pub(super) fn tidy_going(&self, id: &VolumeId) -> Result<(), StorageError> {
+        crate::storage::local::listing::remove_remnant(&self.dir.volume_going(id))
+    }
+
     /// The key and the record of a volume that LVM no longer has.
-    fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
+    pub(super) fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
         self.keys.destroy(id).map_err(|error| disk::key_error(id, error))?;
         let dir = self.dir.volume(id);
         disk::tidy(&dir)?;

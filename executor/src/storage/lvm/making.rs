@@ -3,7 +3,7 @@
 //! is safe exactly as long as it was never attached.
 
 use super::disk::{self, whole};
-use super::listing::Found;
+use super::listing::{Found, Snapshot};
 use super::marks::Label;
 use super::pool::bytes;
 use super::program::{lvm, run};
@@ -17,7 +17,7 @@ use crate::storage::StorageError;
 use crate::storage::local::listing::remove_remnant;
 use planner::model::id::{PoolId, VolumeId};
 use planner::model::size::Size;
-use planner::model::volume::{VolumeSpec, VolumeState};
+use planner::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use std::fs;
 
 impl LvmStorage {
@@ -26,26 +26,8 @@ impl LvmStorage {
         let extent = snapshot.volumes.get(&self.pool).map_or(Size::ZERO, |pool| pool.extent);
         life::whole_extents(&spec.id, spec.size, extent)?;
         let dir = self.dir.volume(&spec.id);
-        match self.find(&snapshot, &pool, &spec.id)? {
-            Found::Nothing => {}
-            Found::Begun(_) => self.idle(&spec.id, &dir).await?,
-            Found::Whole(volume) => match volume.label.state {
-                VolumeState::Attached if volume.label.spec == *spec => {
-                    return Ok(Ensured::AlreadySo);
-                }
-                VolumeState::Making if !volume.record.ever_attached && !volume.label.formatted => {
-                    self.idle(&spec.id, &dir).await?;
-                    self.begin(spec, &pool)?;
-                    self.remove(&spec.id).await?;
-                }
-                VolumeState::Making
-                | VolumeState::Attached
-                | VolumeState::Retired { .. }
-                | VolumeState::Erasing => return Err(life::not_so(&volume.label)),
-            },
-            Found::Gone(record) => {
-                return Err(conflict(&spec.id, format!("is {}", record.state.as_str())));
-            }
+        if self.is_made(&snapshot, &pool, spec).await? {
+            return Ok(Ensured::AlreadySo);
         }
         self.fit_for_more(&snapshot)?;
         let record = self.begin(spec, &pool)?;
@@ -56,6 +38,39 @@ impl LvmStorage {
             Label { state: VolumeState::Attached, formatted: true, ..volume.label.clone() };
         self.commit(volume, attached).await?;
         Ok(Ensured::Made)
+    }
+
+    /// Whether the volume is there already, as it should be. What an interrupted making left is
+    /// removed; an error if it is there and otherwise.
+    pub(super) async fn is_made(
+        &self,
+        snapshot: &Snapshot,
+        pool: &PoolId,
+        spec: &VolumeSpec,
+    ) -> Result<bool, StorageError> {
+        let dir = self.dir.volume(&spec.id);
+        match self.find(snapshot, pool, &spec.id)? {
+            Found::Nothing => Ok(false),
+            Found::Begun(_) => self.idle(&spec.id, &dir).await.map(|()| false),
+            Found::Whole(volume) => match (volume.label.state, spec.kind) {
+                (VolumeState::Attached, VolumeKind::Own | VolumeKind::Clone)
+                | (VolumeState::Retired { .. }, VolumeKind::Snapshot)
+                    if volume.label.spec == *spec =>
+                {
+                    Ok(true)
+                }
+                (VolumeState::Making, _)
+                    if !volume.record.ever_attached && !volume.label.formatted =>
+                {
+                    self.idle(&spec.id, &dir).await?;
+                    self.begin(spec, pool)?;
+                    self.remove(&spec.id).await?;
+                    Ok(false)
+                }
+                _ => Err(life::not_so(&volume.label)),
+            },
+            Found::Gone(record) => Err(conflict(&spec.id, format!("is {}", record.state.as_str()))),
+        }
     }
 
     /// Writes down that a volume is being made, before anything of it is there.

@@ -7,7 +7,7 @@ use planner::model::id::{Incarnation, MachineId, PoolId, VolumeId};
 use planner::model::name::FleetName;
 use planner::model::size::Size;
 use planner::model::time::{Millis, Timestamp};
-use planner::model::volume::{Keeping, OnRemove, VolumeSpec, VolumeState};
+use planner::model::volume::{Keeping, OnRemove, VolumeKind, VolumeSpec, VolumeState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of all marks; what is newer is not touched.
@@ -28,14 +28,15 @@ pub(super) struct Label {
 impl Label {
     /// As LVM writes them.
     pub(super) fn tags(&self) -> BTreeSet<String> {
-        let VolumeSpec { id, slot, source, incarnation, size, keeping } = &self.spec;
+        let VolumeSpec { id, slot, source, incarnation, size, keeping, kind, origin, name } =
+            &self.spec;
         let state = match self.state {
             VolumeState::Retired { since } => format!("retired:{}", since.0),
             VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => {
                 self.state.as_str().to_owned()
             }
         };
-        BTreeSet::from([
+        let mut tags = BTreeSet::from([
             mark("fleet", &self.fleet),
             mark("pool", &self.pool.as_str()),
             mark("volume", &id.as_str()),
@@ -48,7 +49,13 @@ impl Label {
             mark("state", &state),
             mark("formatted", &self.formatted),
             mark("generation", &self.generation),
-        ])
+        ]);
+        if !kind.is_own() {
+            tags.insert(mark("kind", &kind.as_str()));
+        }
+        tags.extend(origin.as_ref().map(|origin| mark("origin", origin)));
+        tags.extend(name.as_ref().map(|name| mark("name", name)));
+        tags
     }
 
     /// Reads a volume's marks. The caller knows that there are some.
@@ -65,6 +72,9 @@ impl Label {
                     .parsed("incarnation", |text| text.parse().ok().map(Incarnation))?,
                 size: read.parsed("size", |text| text.parse().ok().map(Size::from_bytes))?,
                 keeping: read.parsed("keeping", keeping)?,
+                kind: read.optional("kind", kind)?.unwrap_or_default(),
+                origin: read.optional("origin", |text| VolumeId::parse(text).ok())?,
+                name: read.optional("name", |text| text.parse().ok())?,
             },
             state: read.parsed("state", state)?,
             formatted: read.parsed("formatted", |text| text.parse().ok())?,
@@ -126,8 +136,16 @@ impl<'t> Values<'t> {
     }
 
     fn parsed<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
-        let value = self.0.get(key).ok_or_else(|| format!("it has no mark for {key}"))?;
-        parse(value).ok_or_else(|| format!("its mark for {key} is {value:?}"))
+        self.optional(key, parse)?.ok_or_else(|| format!("it has no mark for {key}"))
+    }
+
+    fn optional<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        let Some(value) = self.0.get(key) else { return Ok(None) };
+        parse(value).map(Some).ok_or_else(|| format!("its mark for {key} is {value:?}"))
     }
 }
 
@@ -154,6 +172,14 @@ fn keeping(text: &str) -> Option<Keeping> {
         _ => return None,
     };
     words.next().is_none().then_some(Keeping { on_remove, retention, protect })
+}
+
+fn kind(text: &str) -> Option<VolumeKind> {
+    match text {
+        "snapshot" => Some(VolumeKind::Snapshot),
+        "clone" => Some(VolumeKind::Clone),
+        _ => None,
+    }
 }
 
 fn state(text: &str) -> Option<VolumeState> {

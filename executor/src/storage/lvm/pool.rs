@@ -12,7 +12,7 @@ use crate::names;
 use crate::storage::local::image;
 use crate::storage::{PoolMarks, StorageError};
 use planner::model::id::PoolId;
-use planner::model::observed::{Pool, PoolView};
+use planner::model::observed::{Fill, Pool, PoolView};
 use planner::model::size::Size;
 
 /// No volume is made or grown from here on, in hundredths of the pool's data: what is full fails
@@ -57,6 +57,11 @@ impl LvmStorage {
             header: HEADER,
             cap_enforced: true,
             grows_online: image::grows_online(),
+            copies_online: true,
+            fill: Some(Fill {
+                data: thousandths(status.data),
+                metadata: thousandths(status.metadata),
+            }),
         }))
     }
 
@@ -234,6 +239,12 @@ impl LvmStorage {
     pub(super) fn full(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
     }
+}
+
+/// A share, rounded up: what is nearly full is not less full than it is.
+fn thousandths((used, total): (u64, u64)) -> u32 {
+    let share = used.saturating_mul(1000).div_ceil(total.max(1));
+    u32::try_from(share).unwrap_or(u32::MAX)
 }
 
 /// A size as LVM's commands take it.

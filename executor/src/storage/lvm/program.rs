@@ -24,6 +24,14 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
     Ok(command.deadline(DEADLINE, Overrun::Leave))
 }
 
+/// How long a program may take that reads or writes all data of a volume.
+pub(super) const LONG: Duration = Duration::from_hours(12);
+
+/// The command with another deadline; it is still left to finish.
+pub(super) fn to_end(command: Command, deadline: Duration) -> Command {
+    command.deadline(deadline, Overrun::Leave)
+}
+
 /// `lvm ACT …`: one command of LVM.
 pub(super) fn lvm(act: &str) -> Result<Command, StorageError> {
     Ok(program("lvm")?.arg(act))

@@ -31,6 +31,15 @@ fn hint(node: Node<'_>, path: &str, want: &str) -> Option<String> {
         (Shape::Integer(_), "a string") if path.ends_with("kill_signal") => {
             Some("write its name, such as \"SIGTERM\"".to_string())
         }
+        (Shape::Integer(number), "a string") if path.ends_with(".retention") => {
+            Some(format!("write a unit, such as \"{number}d\" for days"))
+        }
+        (Shape::Bool(_), "a string") if path == "tiedown.canary" => {
+            Some("write \"off\" or \"clone\"".to_string())
+        }
+        (Shape::Bool(_), "a string") if path == "tiedown.revert" => {
+            Some("write \"off\", \"release\" or \"snapshot\"".to_string())
+        }
         (Shape::Integer(number), "a string") => Some(format!("put it in quotes: \"{number}\"")),
         (Shape::Array(_), "a string") if path.starts_with("processes.") => {
             Some("write the command as one string: \"program argument\"".to_string())
@@ -43,8 +52,14 @@ fn hint(node: Node<'_>, path: &str, want: &str) -> Option<String> {
         {
             Some(format!("write it without quotes: {text}"))
         }
+        (Shape::Text(_), "true or false") => {
+            Some("write true or false, without quotes".to_string())
+        }
         (Shape::Text(text), "an array of strings") => {
             Some(format!("put it in brackets: [\"{}\"]", show(text)))
+        }
+        (Shape::Text(_) | Shape::Bool(_), "a table") => {
+            Some(format!("write [{path}] and the keys below it"))
         }
         (Shape::Text(_), "an array of tables") => {
             Some(format!("write [[{path}]] and the keys below it"))

@@ -1,5 +1,6 @@
 //! `[tiedown]`: what fly.toml has no key for. flyctl ignores all of it.
 
+use crate::manifest::Written;
 use crate::manifest::code::Code;
 use crate::manifest::fields::{Fields, Reader, show};
 use crate::manifest::keys::{self, Section};
@@ -10,7 +11,7 @@ use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
 use crate::manifest::section::mounts::Mount;
 use crate::manifest::section::processes::GroupNames;
-use crate::manifest::written::given;
+use crate::manifest::written::{given, texts};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -170,7 +171,10 @@ fn choice<T: Copy>(
     let message = format!("`{}` cannot be \"{}\"", fields.path_of(name), show(&text.value));
     let hint = match nearest(&text.value, choices.iter().map(|(name, _)| *name)) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("write {}", names.join(" or ")),
+        None => {
+            let (last, others) = names.split_last().map_or(("", &[][..]), |(l, o)| (l.as_str(), o));
+            format!("write {} or {last}", others.join(", "))
+        }
     };
     problems.add(Code::BadSetting, text.span, message).hint(hint);
     None
@@ -373,9 +377,14 @@ fn volumes(problems: &mut Problems, fields: &Fields<'_>) -> BTreeMap<String, At<
 pub(crate) fn check(
     problems: &mut Problems,
     tiedown: &Tiedown,
-    mounts: &[Mount],
+    written: &Written,
     groups: &GroupNames,
 ) {
+    let mounts = &written.mounts;
+    let own = tiedown.volumes.values().flat_map(|at| &at.value.moved);
+    for former in tiedown.all.moved.iter().chain(own) {
+        still_there(problems, former, written, groups);
+    }
     for (group, regions) in &tiedown.scale {
         if !groups.has(group) {
             let message = format!(
@@ -396,6 +405,46 @@ pub(crate) fn check(
             None => "take the table out: settings of retired volumes stay with them".to_string(),
         };
         problems.lacks(Code::UnknownSource, settings.span, message).hint(hint);
+    }
+}
+
+/// A move from what is still there, or to what is not.
+fn still_there(
+    problems: &mut Problems,
+    former: &At<Former>,
+    written: &Written,
+    groups: &GroupNames,
+) {
+    let sources = |group: &String| -> Vec<&str> {
+        let of_group = |mount: &&Mount| groups.matches(group, texts(mount.processes.as_ref()));
+        let all = written.mounts.iter().filter(of_group);
+        all.filter_map(|mount| Some(given(mount.source.as_ref())?.value.as_str())).collect()
+    };
+    let has = |source: &String| groups.first().iter().any(|g| sources(g).contains(&&**source));
+    let (what, old, is_old, new) = match &former.value {
+        Former::App(old) => {
+            ("app", old, written.app.as_ref().is_some_and(|app| app.value == *old), None)
+        }
+        Former::Group { old, new } => {
+            ("process group", old, groups.has(old), (!groups.has(new)).then_some(new))
+        }
+        Former::Source { old, new } => {
+            let both = |names: Vec<&str>| names.contains(&&**old) && names.contains(&&**new);
+            let both = groups.first().iter().any(|group| both(sources(group)));
+            ("volume", old, both, (!has(new)).then_some(new))
+        }
+    };
+    if is_old {
+        let message = format!("`tiedown.moved` names the {what} \"{old}\", which is still there");
+        problems
+            .add(Code::BadSetting, former.span, message)
+            .hint("take the line out of `moved`, or the old name out of the manifest");
+    } else if let Some(new) = new {
+        let message = format!("`tiedown.moved` names the {what} \"{new}\", which does not exist");
+        problems
+            .lacks(Code::MovesNothing, former.span, message)
+            .label("moves nothing")
+            .hint("take the line out once everything has moved");
     }
 }
 

@@ -6,6 +6,10 @@ use alloc::string::{String, ToString};
 
 /// The way out for a line and the parser's words about it.
 pub(super) fn of(line: &str, said: &str) -> Option<String> {
+    // A no-break space is trimmed too, and is what is wrong.
+    if line.contains(['\u{a0}', '\u{200b}', '\u{2028}', '\u{feff}']) {
+        return Some("this line has an invisible character in it: type it anew".to_string());
+    }
     let line = line.trim();
     if said.contains("duplicate key") {
         return Some(twice(line).to_string());

@@ -2,8 +2,9 @@
 //! its problems as text, `valid/NAME` a good one, the configuration that flyctl prints for it, and
 //! what it means group by group. `UPDATE_EXPECT=1` writes the answers anew.
 
+use planner::manifest::code::Code;
 use planner::manifest::group::{Check, CheckKind};
-use planner::manifest::problem::{Look, render_all};
+use planner::manifest::problem::{Look, Problem, render_all};
 use planner::manifest::{Manifest, read};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,56 @@ fn every_mistake_has_its_exact_message() {
         render_all(&read.problems, &String::from_utf8_lossy(&bytes), Look::Plain)
     };
     compare_all(&mistakes, "problems.txt", problems);
+}
+
+/// What may only not be there because the line that says it is no TOML.
+const OF_ABSENCE: [Code; 18] = [
+    Code::AppMissing,
+    Code::BadSource,
+    Code::BadDestination,
+    Code::AutoExtend,
+    Code::AutoExtendUnlimited,
+    Code::UnknownGroup,
+    Code::ServiceGroup,
+    Code::RestartGroup,
+    Code::ServiceWithoutPorts,
+    Code::BadPort,
+    Code::CheckType,
+    Code::CheckWithoutPort,
+    Code::BadRestart,
+    Code::UnusedEntry,
+    Code::FileWithoutSource,
+    Code::UnknownScaleGroup,
+    Code::UnknownSource,
+    Code::MovesNothing,
+];
+
+#[test]
+fn a_line_that_is_no_toml_hides_nothing_of_the_rest() {
+    let mut compared = 0;
+    for path in directories(MISTAKES) {
+        let bytes = std::fs::read(path.join("fly.toml")).unwrap();
+        let told = |bytes: &[u8]| read("fly.toml", bytes).problems;
+        let before = told(&bytes);
+        let is_toml = |code: Code| {
+            let whole = [Code::Syntax, Code::NotUtf8, Code::ByteOrderMark, Code::NulByte];
+            !whole.contains(&code) && code != Code::TooDeep
+        };
+        if !before.iter().all(|problem| is_toml(problem.code)) {
+            continue;
+        }
+        let after = told(&[b"this is no TOML\n", bytes.as_slice()].concat());
+        assert_eq!((after[0].code, after[0].line), (Code::Syntax, 1), "{}", path.display());
+        for problem in before.iter().filter(|problem| !OF_ABSENCE.contains(&problem.code)) {
+            let same = |p: &&Problem| {
+                (p.code, p.line, &p.message) == (problem.code, problem.line + 1, &problem.message)
+            };
+            assert!(after.iter().any(|p| same(&p)), "{}: {problem:?}", path.display());
+            compared += 1;
+        }
+        assert!(after.len() <= before.len() + 1, "{}: {after:#?}", path.display());
+    }
+    assert!(compared > 100, "{compared}");
 }
 
 #[test]

@@ -85,6 +85,8 @@ impl World {
             header: Size::from_mib(16),
             cap_enforced: true,
             grows_online: true,
+            copies_online: true,
+            fill: None,
         };
         let reading = Reading {
             at: START,
