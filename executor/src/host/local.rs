@@ -159,7 +159,12 @@ impl LocalHost {
         if let Some(instance) = reading.instances.values().next() {
             return Err(format!("instance {} is still here", instance.id).into());
         }
-        if let Some(foreign) = reading.foreign.first() {
+        // What is foreign beside the pool is in nobody's way.
+        let contents = match &reading.pool {
+            PoolView::Present(_) => self.storage.contents().await?,
+            PoolView::Absent => crate::storage::Contents::default(),
+        };
+        if let Some(foreign) = contents.foreign.first() {
             return Err(
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
             );
