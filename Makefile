@@ -27,18 +27,20 @@ torture: prepare
 	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
 	ROLLOUTS=20 cargo test -p reconciler --locked --test main -- acknowledged_writes --nocapture
-	CUTS=$${CUTS:-100} cargo test -p executor --locked --test main -- lab::cuts --nocapture
-	KILLS=$${KILLS:-20} cargo test -p reconciler --locked --test main -- lab:: --nocapture
+	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} cargo test -p executor --locked --test main -- \
+		lab::cuts lab::flushes --nocapture
+	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} cargo test -p reconciler --locked --test main -- lab:: --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:
 	UPDATE_EXPECT=1 cargo test --workspace --locked
 
 # Figures of docs/benchmarks.md, in release builds: reading manifests, and whole commands on large
-# fleets. Fails where a target is missed.
+# fleets. Fails where a target is missed. Then a hundred encrypted volumes in a lab host.
 bench:
 	cargo bench --locked -p planner --bench manifest
 	cargo bench --locked -p reconciler --bench fleets
+	VOLUMES=$${VOLUMES:-100} cargo test -p executor --locked --test main -- lab::speed --nocapture
 
 # A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.
 lab: export JOB = $(CMD)

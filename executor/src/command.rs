@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -84,6 +84,7 @@ pub struct Command {
     program: PathBuf,
     args: Vec<OsString>,
     input: Option<Zeroizing<Vec<u8>>>,
+    script: Option<String>,
     deadline: Duration,
     overrun: Overrun,
 }
@@ -115,6 +116,7 @@ impl Command {
             program,
             args: Vec::new(),
             input: None,
+            script: None,
             deadline: Duration::from_secs(60),
             overrun: Overrun::Kill,
         })
@@ -136,8 +138,16 @@ impl Command {
 
     /// Gives it these bytes on standard input, the place for what is secret; they are wiped after.
     #[must_use]
-    pub fn input(mut self, bytes: Vec<u8>) -> Self {
-        self.input = Some(Zeroizing::new(bytes));
+    pub fn input(mut self, bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// Gives it this text on standard input, from memory and not through a pipe: it is there as a
+    /// whole, so that whoever ends this process, the program never reads half a line.
+    #[must_use]
+    pub fn script(mut self, text: String) -> Self {
+        self.script = Some(text);
         self
     }
 
@@ -154,7 +164,7 @@ impl Command {
     /// # Errors
     /// Any [`CommandError`] but `NotFound`.
     pub async fn output(self) -> Result<Output, CommandError> {
-        let Self { program, args, input, deadline, overrun } = self;
+        let Self { program, args, input, script, deadline, overrun } = self;
         // Arguments are not told: one may be a path that somebody named.
         tracing::debug!(program = %program.display(), "program runs");
         let failed = |source| CommandError::Io { program: program.clone(), source };
@@ -166,7 +176,11 @@ impl Command {
             .env("PATH", DIRECTORIES.join(":"))
             .env("LC_ALL", "C")
             .current_dir("/")
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(match script {
+                Some(script) => in_memory(&script).map_err(failed)?.into(),
+                None if input.is_some() => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(stdout.try_clone().map_err(failed)?)
             .stderr(stderr.try_clone().map_err(failed)?)
             .spawn()
@@ -227,6 +241,13 @@ fn starting(program: &Path, overrun: Overrun) -> io::Result<tokio::process::Comm
 /// the program.
 fn said() -> io::Result<File> {
     Ok(rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC)?.into())
+}
+
+fn in_memory(text: &str) -> io::Result<File> {
+    let mut file = said()?;
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 fn whole(file: &mut File) -> io::Result<Vec<u8>> {
@@ -369,6 +390,12 @@ mod tests {
         let output = command.output().await.expect("it succeeds");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "in,C\n");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "said\n");
+    }
+
+    #[tokio::test]
+    async fn a_script_is_read_as_a_whole() {
+        let output = sh("cat").script("one\ntwo\n".to_owned()).output().await.expect("success");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\n");
     }
 
     #[tokio::test]

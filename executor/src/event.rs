@@ -60,6 +60,13 @@ pub enum Event {
         /// Which check and what it answered.
         seen: String,
     },
+    /// What an instance wrote that is to end by itself, as it writes.
+    Output {
+        /// For what.
+        object: Object,
+        /// One line or more.
+        text: String,
+    },
     /// A gate was passed.
     GatePassed {
         /// For what.

@@ -38,8 +38,9 @@ pub trait Host: Send + Sync {
     /// [`StepError::Failed`] if the host could not look.
     async fn instance(&self, id: &InstanceId) -> Result<Option<InstanceView>, StepError>;
 
-    /// Asks one check once, from the host, of an instance's own address.
-    async fn ask(&self, address: Ipv4Addr, check: &Check) -> Answer;
+    /// Asks one check once, from the host, of an instance's own address. What another program
+    /// answers there is no pass.
+    async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer;
 
     /// Starts again what ran here before the machine went down, from what the host itself
     /// remembers; never what a person or a plan stopped. Says what became of each.

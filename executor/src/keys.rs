@@ -1,5 +1,9 @@
 //! The keys port: one key per volume, made once, kept as long as the volume's data is.
 
+pub mod bundle;
+pub mod header;
+pub mod passphrase;
+pub mod seal;
 pub mod sealed;
 
 use planner::model::id::VolumeId;
@@ -21,8 +25,8 @@ impl Key {
 
     /// The secret itself, for the standard input of a program.
     #[must_use]
-    pub fn expose(&self) -> Vec<u8> {
-        self.0.to_vec()
+    pub fn expose(&self) -> Zeroizing<Vec<u8>> {
+        self.0.clone()
     }
 }
 
@@ -50,9 +54,9 @@ pub enum KeyError {
         why: String,
     },
     /// The key that seals the others is missing or damaged.
-    #[error("the sealing key {path} cannot be used: {why}")]
+    #[error("what seals the keys cannot be used: {path}: {why}")]
     Seal {
-        /// Where it should be.
+        /// Which it is, or where it should be.
         path: String,
         /// Why.
         why: String,
@@ -89,4 +93,17 @@ pub trait Keys: Send + Sync {
     /// # Errors
     /// [`KeyError::Io`].
     fn destroy(&self, volume: &VolumeId) -> Result<(), KeyError>;
+}
+
+/// Bytes of the kernel's random generator.
+fn random(count: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    use rustix::rand::{GetRandomFlags, getrandom};
+    let mut bytes = Zeroizing::new(vec![0; count]);
+    let mut filled = 0;
+    while filled < count {
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty()).map_err(|error| {
+            KeyError::Io { act: "drawing random bytes".to_owned(), source: error.into() }
+        })?;
+    }
+    Ok(bytes)
 }

@@ -168,6 +168,12 @@ impl HostDir {
         self.0.join("seal.key")
     }
 
+    /// How the passphrase becomes a key, where a passphrase seals the keys.
+    #[must_use]
+    pub fn seal_derivation(&self) -> PathBuf {
+        self.0.join("seal.json")
+    }
+
     /// The directory of all instances.
     #[must_use]
     pub fn instances(&self) -> PathBuf {
@@ -254,6 +260,12 @@ impl VolumeDir {
         self.0.join("data")
     }
 
+    /// A copy of the header of an encrypted volume: without a header no key opens it.
+    #[must_use]
+    pub fn header(&self) -> PathBuf {
+        self.0.join("header.luks")
+    }
+
     /// What a new file system begins with, while it is made.
     #[must_use]
     pub fn seed(&self) -> PathBuf {
@@ -298,10 +310,13 @@ pub fn mapped_pool(group: &str, pool: &str) -> String {
     format!("{}-tpool", mapped(group, pool))
 }
 
+/// What the kernel's name of every open volume begins with.
+pub const OPENED: &str = "tiedown-";
+
 /// The kernel's name of a volume that is open.
 #[must_use]
 pub fn opened(volume: &VolumeId) -> String {
-    format!("tiedown-{volume}")
+    format!("{OPENED}{volume}")
 }
 
 /// Where a mapped device is.

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::host::{Answer, Host};
 use futures::future::join_all;
-use planner::model::health::Check;
+use planner::model::health::{Check, Said};
 use planner::model::instance::Role;
 use planner::model::name::{AppName, GroupName, HostName};
 use planner::model::observed::{HostView, InstanceState, InstanceView, Observed};
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Checks by app and group, as the manifests have them.
 pub type Checks = BTreeMap<(AppName, GroupName), Vec<Check>>;
 
-/// Looks at every host. Main instances that run are asked each of their group's checks once, so
-/// that a plan knows which slots are unhealthy; with no checks nothing is said of their health.
+/// Looks at every host. Instances that serve are asked each of their group's checks once, so that
+/// a plan knows which slots are unhealthy; with no checks nothing is said of their health.
 pub async fn observe(hosts: &BTreeMap<HostName, Arc<dyn Host>>, checks: &Checks) -> Observed {
     let views = hosts.iter().map(async |(name, host)| {
         let view = tokio::time::timeout(PATIENCE, look(&**host, checks)).await;
@@ -52,10 +52,29 @@ async fn look(host: &dyn Host, checks: &Checks) -> HostView {
 async fn ask(host: &dyn Host, instance: &mut InstanceView, checks: &Checks) {
     let key = (instance.slot.app.clone(), instance.slot.group.clone());
     let Some(checks) = checks.get(&key).filter(|checks| !checks.is_empty()) else { return };
-    if instance.role != Role::Main || instance.state != InstanceState::Running {
+    let serves = match instance.role {
+        Role::Main | Role::Canary | Role::Green => true,
+        Role::Release | Role::Run => false,
+    };
+    if !serves || instance.state != InstanceState::Running {
         return;
     }
-    let answers = checks.iter().map(|check| host.ask(instance.address, check));
-    let answers = join_all(answers).await;
-    instance.healthy = Some(answers.iter().all(|answer| *answer == Answer::Passing));
+    let asked = checks.iter().map(|check| host.ask(&instance.id, instance.address, check));
+    let answers = join_all(asked).await;
+    let mut early = false;
+    for (check, answer) in checks.iter().zip(&answers) {
+        let instead = match answer {
+            Answer::Passing => None,
+            Answer::Failing { seen } => Some(seen.clone()),
+        };
+        early |= instead.is_some() && in_grace(instance, check);
+        instance.said.push(Said { check: check.name.clone(), instead });
+    }
+    let passing = answers.iter().all(|answer| *answer == Answer::Passing);
+    instance.healthy = (passing || !early).then_some(passing);
+}
+
+/// Whether the instance was started so lately that a failure of the check does not count.
+fn in_grace(instance: &InstanceView, check: &Check) -> bool {
+    instance.up_since.is_some_and(|since| clock::now().since(since) < check.grace_period)
 }

@@ -9,9 +9,14 @@ use async_trait::async_trait;
 use planner::model::artifact::ArtifactKind;
 use planner::model::id::InstanceId;
 use planner::model::instance::{Bind, InstanceSpec, Supervision};
+use planner::model::network::Port;
 use planner::model::observed::{Foreign, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+
+/// What lines begin with that a runtime itself writes into an instance's log.
+pub const LOG_MARK: &str = "tiedown: ";
 
 /// An instance to start, and what of the host it needs.
 #[derive(Debug)]
@@ -81,6 +86,13 @@ pub trait Runtime: Send + Sync {
     /// Any [`RuntimeError`].
     async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
 
+    /// Whether it is the instance that listens on its address and port, and not some other program
+    /// that answers there.
+    ///
+    /// # Errors
+    /// Who it is instead, in words, or why that could not be seen.
+    async fn listens(&self, id: &InstanceId, address: Ipv4Addr, port: Port) -> Result<(), String>;
+
     /// Digests of the source trees that instances here run. The host keeps these, and no others.
     ///
     /// # Errors
@@ -123,7 +135,7 @@ pub enum RuntimeError {
         /// Which port.
         port: u16,
         /// Of which address.
-        address: std::net::Ipv4Addr,
+        address: Ipv4Addr,
         /// Who.
         holder: String,
     },

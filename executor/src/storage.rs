@@ -81,6 +81,20 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Unreadable`].
     async fn contents(&self) -> Result<Contents, StorageError>;
 
+    /// The pool and what is in it, of one moment where the adapter can. Nothing is in a pool that
+    /// is absent.
+    ///
+    /// # Errors
+    /// As [`pool`](Self::pool) and [`contents`](Self::contents).
+    async fn look(&self) -> Result<(PoolView, Contents), StorageError> {
+        let pool = self.pool().await?;
+        let contents = match &pool {
+            PoolView::Present(_) => self.contents().await?,
+            PoolView::Absent => Contents::default(),
+        };
+        Ok((pool, contents))
+    }
+
     /// Makes the pool with these marks.
     ///
     /// # Errors
@@ -92,6 +106,16 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// Any [`StorageError`].
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError>;
+
+    /// Makes several volumes as [`make`](Self::make) makes each of them, and answers for each in
+    /// the same order. An adapter may do together what it would do for each.
+    async fn make_all(&self, volumes: &[VolumeSpec]) -> Vec<Result<Ensured, StorageError>> {
+        let mut answers = Vec::new();
+        for volume in volumes {
+            answers.push(self.make(volume).await);
+        }
+        answers
+    }
 
     /// Makes a volume with the data that `of` has at one moment during the call: a snapshot,
     /// retired and dated by `now`; or a clone or a slot's own, attached. What was written to `of`

@@ -6,3 +6,5 @@ mod bed;
 mod boundaries;
 #[path = "apply/failures.rs"]
 mod failures;
+#[path = "apply/gates.rs"]
+mod gates;

@@ -4,6 +4,11 @@
 mod bed;
 mod contract;
 mod cuts;
+mod exhausted;
+mod flushes;
 mod hazards;
+mod interrupted;
 mod journal;
+mod keys;
 mod parsers;
+mod speed;

@@ -1,9 +1,11 @@
-//! Plans for what a person asks for beside the manifests: holds, restarts, snapshots, retired
-//! volumes destroyed or given to a slot. They go through the same stages and the same guards as all
+//! Plans for what a person asks for beside the manifests: holds, restarts, snapshots,
+//! retired volumes destroyed, restored or given to a slot. They go through the same stages and the same guards as all
 //! plans, and do nothing but what was asked.
 
 mod hold;
 mod restart;
+mod restore;
+mod run;
 mod snapshot;
 mod volume;
 
@@ -12,7 +14,7 @@ use crate::model::artifact::Artifacts;
 use crate::model::claim::Claims;
 use crate::model::desired::Desired;
 use crate::model::id::VolumeId;
-use crate::model::name::{AppName, SnapshotName};
+use crate::model::name::{AppName, GroupName, SnapshotName};
 use crate::model::observed::Observed;
 use crate::model::permit::Permits;
 use crate::model::policy::Policy;
@@ -21,6 +23,8 @@ use crate::recover::{Ground, recover};
 use crate::report::Report;
 use crate::rollout::{Rolled, roll_out};
 use crate::{Inputs, Planned, order, placement, safety};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,15 @@ pub enum Request {
         /// Which.
         app: AppName,
     },
+    /// An instance of a group is started that is to end by itself, and its end is waited for.
+    Run {
+        /// The app.
+        app: AppName,
+        /// The group.
+        group: GroupName,
+        /// Program and arguments instead of the group's own.
+        argv: Option<Vec<String>>,
+    },
     /// A retired volume and its data go.
     Destroy {
         /// Which.
@@ -56,6 +69,11 @@ pub enum Request {
         volume: VolumeId,
         /// What it is called.
         name: Option<SnapshotName>,
+    },
+    /// The slot that a snapshot or retired volume was of goes to a new volume with its data.
+    Restore {
+        /// Which.
+        volume: VolumeId,
     },
     /// A retired volume becomes the own of a slot that is wanted and has none.
     Adopt {
@@ -75,7 +93,11 @@ impl Request {
             | Self::Unhold { .. }
             | Self::Destroy { .. }
             | Self::Snapshot { .. } => false,
-            Self::RestartSlot { .. } | Self::RestartApp { .. } | Self::Adopt { .. } => true,
+            Self::RestartSlot { .. }
+            | Self::RestartApp { .. }
+            | Self::Restore { .. }
+            | Self::Run { .. }
+            | Self::Adopt { .. } => true,
         }
     }
 }
@@ -112,6 +134,11 @@ pub fn plan(
             let diff = restart::restart(&inputs, &ground, &asked, &mut heard, &mut report);
             carry_on(&inputs, &ground, diff, &mut report)
         }
+        Request::Run { app, group, argv } => {
+            let asked = run::Asked { app, group, argv: argv.as_deref() };
+            let rolled = run::run(&inputs, &ground, &asked, &mut heard, &mut report);
+            (Diff::default(), rolled)
+        }
         Request::Destroy { volume } => {
             let diff = volume::destroy(&inputs, &ground, volume, &mut report);
             carry_on(&inputs, &ground, diff, &mut report)
@@ -119,6 +146,10 @@ pub fn plan(
         Request::Snapshot { volume, name } => {
             let name = name.as_ref();
             let rolled = snapshot::snapshot(&inputs, &ground, volume, name, &mut report);
+            (Diff::default(), rolled)
+        }
+        Request::Restore { volume } => {
+            let rolled = restore::restore(&inputs, &ground, volume, &mut heard, &mut report);
             (Diff::default(), rolled)
         }
         Request::Adopt { volume, slot } => {

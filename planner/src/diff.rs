@@ -3,6 +3,7 @@
 //! decided by the stages after it.
 
 mod adopt;
+pub(crate) mod command;
 pub(crate) mod drift;
 mod group;
 pub(crate) mod instance;
@@ -69,8 +70,19 @@ pub(crate) struct GroupDiff<'a> {
     pub(crate) wanted: Vec<Wanted<'a>>,
     /// Objects that no slot of the group should have.
     pub(crate) strays: Vec<Stray<'a>>,
+    /// The release command that counts now; `None`: not known.
+    pub(crate) released: Option<Current>,
     /// Slots that cannot be seen or must not be touched and are not known to serve.
     pub(crate) unknown: usize,
+}
+
+/// The release command of an app as it is wanted now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Current {
+    /// The manifest has none.
+    None,
+    /// It is of this release.
+    Command(Release),
 }
 
 /// What the instances of a group run.
@@ -215,10 +227,15 @@ fn compare_app<'a>(
     }
     let artifact = instance::artifact(inputs, app, report);
     let nothing = Vec::new();
+    let released = match &app.release_command {
+        None => Some(Current::None),
+        Some(_) => command::of(app, artifact).map(|command| Current::Command(command.release)),
+    };
     for group in app.groups.values() {
         let existing = claims.get(&group.name).unwrap_or(&nothing);
         let runs = artifact.and_then(|artifact| instance::runs(app, group, artifact, report));
-        let scope = group::Scope { inputs, ground, app, group, memory };
+        let released = &released;
+        let scope = group::Scope { inputs, ground, app, group, memory, released };
         group::compare(&scope, existing, runs, diff, report);
     }
     let gone = |name: &GroupName| {

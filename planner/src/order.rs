@@ -1,12 +1,15 @@
 //! The last stage: what waits for what, what is shown first, what the catalog records; and step
 //! names that are unique in their plan.
 
-use crate::diff::Diff;
+use crate::diff::{Current, Diff};
 use crate::model::claim::{AppRecord, Shape};
 use crate::model::desired::{App, Lineage};
 use crate::model::host::HostState;
+use crate::model::instance::Role;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
+use crate::model::observed::{InstanceState, PoolView};
+use crate::model::release::Release;
 use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
@@ -28,6 +31,7 @@ pub(crate) fn finish(
     mut report: Report,
 ) -> Planned {
     report_foreign(inputs, &ground, &mut report);
+    report_full(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
     link(&mut rollouts, &changes);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
@@ -37,7 +41,10 @@ pub(crate) fn finish(
     report.lines.dedup();
     report.drift.sort();
     report.drift.dedup();
-    let records = records(inputs, diff, &report);
+    let mut records = records(inputs, diff, &report);
+    for record in &mut records {
+        record.released = released(inputs, &ground, diff, &rollouts, &record.app);
+    }
     let corrections = corrections(ground.corrections, &diff.corrections);
     let first_records = first_records(inputs, &rollouts);
     let mut plan = Plan {
@@ -73,25 +80,32 @@ fn corrections(recovered: Vec<ClaimAct>, compared: &[ClaimAct]) -> Vec<ClaimAct>
     corrections
 }
 
-/// Data loss first, then what is put away, then the rest, by object.
+/// Data loss first, then what is put away, then what runs before the rest, which is by object.
 fn rank(change: &Change) -> (u8, &Object, Verb) {
     let loss = match change.verb {
         Verb::Destroy => 0,
         Verb::Retire => 1,
         Verb::Remove => 2,
-        Verb::Create | Verb::TakeBack | Verb::Redeploy | Verb::Restart | Verb::Update => 3,
+        Verb::Run => 3,
+        Verb::Create | Verb::TakeBack | Verb::Redeploy | Verb::Restart | Verb::Update => 4,
     };
     (loss, &change.object, change.verb)
 }
 
 /// Volumes wait for the pool they are made in; new slots on a host wait for removals there, whose
-/// memory they may take; a slot's instance waits until copies of it elsewhere are stopped.
+/// memory they may take; a slot's instance waits until copies of it elsewhere are stopped; all of
+/// an app waits for its release command.
 fn link(rollouts: &mut [Rollout], changes: &[Change]) {
     let created = changes.iter().filter(|change| change.verb == Verb::Create);
     let created: BTreeSet<&Object> = created.map(|change| &change.object).collect();
     let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
     let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
     let mut cleared: BTreeMap<SlotId, BTreeSet<RolloutId>> = BTreeMap::new();
+    let released: BTreeMap<AppName, RolloutId> = rollouts
+        .iter()
+        .filter(|rollout| rollout.id.is_release_command())
+        .filter_map(|rollout| Some((rollout.app.clone()?, rollout.id.clone())))
+        .collect();
     let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
     for rollout in rollouts.iter() {
         for step in steps(rollout) {
@@ -140,6 +154,8 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::SuperviseInstance { .. } => {}
             }
         }
+        let first = rollout.app.as_ref().and_then(|app| released.get(app));
+        after.extend(first.filter(|first| **first != rollout.id).cloned());
         rollout.after = after.into_iter().collect();
     }
 }
@@ -186,7 +202,35 @@ fn record(inputs: &Inputs<'_>, app: &App) -> AppRecord {
         commit: inputs.desired.commit.clone(),
         manifest: app.manifest.clone(),
         shape: app.shape(),
+        released: None,
     }
+}
+
+/// The release command that has been run for the app once the plan is done.
+fn released(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    diff: &Diff<'_>,
+    rollouts: &[Rollout],
+    app: &AppName,
+) -> Option<Release> {
+    let known = inputs.claims.apps.get(app).and_then(|record| record.released.clone());
+    let group = diff.groups.iter().find(|group| group.app.name == *app)?;
+    let current = match &group.released {
+        None => return known,
+        Some(Current::None) => return None,
+        Some(Current::Command(release)) => release,
+    };
+    let extras = ground.seen.extras.iter().filter(|(slot, _)| slot.app == *app);
+    let mut runs = extras.flat_map(|(_, extras)| extras.iter().map(|at| at.view));
+    let ran = runs.any(|view| {
+        view.role == Role::Release
+            && view.release == *current
+            && view.state == InstanceState::Finished
+    });
+    let of_app = |rollout: &&Rollout| rollout.app.as_ref() == Some(app);
+    let runs = rollouts.iter().filter(of_app).any(|rollout| rollout.id.is_release_command());
+    if ran || runs { Some(current.clone()) } else { known }
 }
 
 /// Apps of which nothing was refused or left to be removed: what they ask for now is remembered
@@ -218,9 +262,24 @@ fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppReco
     let gone = gone.map(|record| AppRecord {
         commit: desired.commit.clone(),
         shape: Shape::default(),
+        released: None,
         ..record.clone()
     });
     there.chain(gone).collect()
+}
+
+/// Pools that take nothing more, and those that soon will not.
+fn report_full(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
+    for (host, trusted) in &ground.trusted {
+        let PoolView::Present(pool) = &trusted.reading.pool else { continue };
+        let Some(fill) = pool.fill else { continue };
+        let full = inputs.policy.full;
+        if let Some(why) = full.excess(fill).or_else(|| full.nearly(fill)) {
+            let hint = "make the pool larger with lvextend (data: -L, metadata: \
+                        --poolmetadatasize), or destroy snapshots and retired volumes";
+            report.say(Kind::Note, Object::Pool { host: (*host).clone() }, why, hint);
+        }
+    }
 }
 
 fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {

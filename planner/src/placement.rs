@@ -5,7 +5,7 @@ mod choice;
 mod ledger;
 pub(crate) mod verdict;
 
-pub(crate) use ledger::{Account, Ledger};
+pub(crate) use ledger::{Account, Ledger, full};
 
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;

@@ -98,6 +98,18 @@ impl Plan {
 #[serde(transparent)]
 pub struct RolloutId(pub String);
 
+impl RolloutId {
+    /// The rollout that runs the release command, seen by a group of the app.
+    pub(crate) fn release_command(app: &AppName, group: &GroupName) -> Self {
+        Self(alloc::format!("{app}/{group}/release"))
+    }
+
+    /// Whether it is one that runs a release command. No group has a slash in its name.
+    pub(crate) fn is_release_command(&self) -> bool {
+        self.0.ends_with("/release") && self.0.matches('/').count() == 2
+    }
+}
+
 /// Waves of lanes for one group of an app, or for hosts. A failed lane or gate: no new wave
 /// begins, the running wave ends, what `on_failure` says is done, the rest is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,5 +235,15 @@ pub enum Gate {
         ports: Vec<Port>,
         /// How long.
         span: Millis,
+    },
+    /// The instance is to end by itself: it ends with success. How long it may take is for its
+    /// host to enforce.
+    Finishes {
+        /// Where it runs.
+        host: HostName,
+        /// Which.
+        instance: InstanceId,
+        /// What it is called when it fails, such as `the release command`.
+        what: String,
     },
 }

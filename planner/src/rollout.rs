@@ -1,14 +1,19 @@
 //! Waves for all that is to be done: per group the changes in place, the new release by its
 //! strategy, new slots, and what may go after it; removals and pools by themselves.
 
+mod ahead;
 mod applied;
-mod canary;
+mod bluegreen;
 mod copying;
+mod extra;
 mod immediate;
 mod instance;
 mod lane;
+mod release;
 mod removal;
+mod restoring;
 mod rolling;
+mod run;
 mod step;
 mod strategy;
 mod wording;
@@ -32,8 +37,10 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use instance::Crew;
+pub(crate) use run::{Place, run};
 
 pub(crate) use copying::Copying;
+pub(crate) use restoring::Restoring;
 
 /// What is done, and what that changes.
 #[derive(Default)]
@@ -53,10 +60,19 @@ pub(crate) fn roll_out<'a>(
     report: &mut Report,
 ) -> Rolled {
     let mut rolled = Rolled::default();
+    let mut site = Site { inputs, ground, ledger: &mut ledger, report };
+    let first = release::plan(&mut site, diff);
     for group in &mut diff.groups {
         let mut site = Site { inputs, ground, ledger: &mut ledger, report };
         let rollout = site.group(group, &mut rolled.changes);
         rolled.rollouts.extend(rollout.filter(|rollout| !rollout.waves.is_empty()));
+    }
+    for first in first {
+        let app = first.rollout.app.as_ref();
+        if rolled.rollouts.iter().any(|rollout| rollout.app.as_ref() == app) {
+            rolled.changes.push(first.change);
+            rolled.rollouts.push(first.rollout);
+        }
     }
     removals(diff, &mut rolled);
     let makes = |rollout: &Rollout, host: &HostName| {
@@ -173,8 +189,8 @@ impl<'a> Site<'a, '_> {
             group: group.group,
             runs,
         });
-        let (work, canary) = match &crew {
-            Some(crew) => self.canary(crew, group, work),
+        let (work, ahead) = match &crew {
+            Some(crew) => self.ahead(crew, group, work),
             None => (Work::default(), None),
         };
         let waves = &mut rollout.waves;
@@ -194,8 +210,8 @@ impl<'a> Site<'a, '_> {
             push(waves, "create slots", core::mem::take(&mut create));
         }
         let mut deployed = vec![false; group.kept.len()];
-        if let Some(canary) = &canary {
-            push(waves, "start a canary", vec![canary.start.clone()]);
+        if let Some(ahead) = &ahead {
+            push(waves, &format!("start a {}", ahead.what), ahead.start.clone());
         }
         if let Some(crew) = &crew {
             deploy(crew, group, &work, &mut deployed, waves, changes);
@@ -207,10 +223,10 @@ impl<'a> Site<'a, '_> {
         let retire: Vec<Lane> =
             retire.filter_map(|(kept, _)| lane::retire_dropped(kept, changes)).collect();
         push(waves, "retire volumes of removed mounts", retire);
-        if let Some(canary) = canary {
-            push(waves, "stop the canary", vec![canary.stop]);
-            rollout.on_failure = canary.on_failure;
-            rollout.claims_on_failure = canary.claims_on_failure;
+        if let Some(ahead) = ahead {
+            push(waves, &format!("stop the {}", ahead.what), ahead.stop);
+            rollout.on_failure = ahead.on_failure;
+            rollout.claims_on_failure = ahead.claims_on_failure;
         }
         rollout.strategy = work.choice;
         Some(rollout)
@@ -306,22 +322,23 @@ impl<'a> Site<'a, '_> {
         work
     }
 
-    /// The canary, if the strategy has one; without room for it the new release waits.
-    fn canary(
+    /// What the strategy has run ahead; without room for it the new release waits.
+    fn ahead(
         &mut self,
         crew: &Crew<'a, '_>,
         group: &mut GroupDiff<'a>,
         mut work: Work,
-    ) -> (Work, Option<canary::Canary>) {
-        if work.choice.as_ref().is_none_or(|choice| choice.strategy != Strategy::Canary) {
+    ) -> (Work, Option<ahead::Ahead>) {
+        let Some(strategy) = work.choice.as_ref().map(|choice| choice.strategy) else {
             return (work, None);
-        }
-        match canary::plan(crew, group, self.ledger) {
-            Ok(canary) => (work, Some(canary)),
+        };
+        match ahead::plan(crew, group, strategy, self.ledger) {
+            Ok(ahead) => (work, ahead),
             Err(why) => {
                 let object =
                     Object::Group { app: crew.app.name.clone(), group: crew.group.name.clone() };
-                let why = format!("the new release is not brought out: no canary, {why}");
+                let what = ahead::word(strategy);
+                let why = format!("the new release is not brought out: no {what}, {why}");
                 let hint = "make room, or set [deploy] strategy = \"rolling\"";
                 self.report.say(Kind::Blocked, object, why, hint);
                 work.up.clear();
@@ -361,9 +378,10 @@ fn deploy(
     let (down, up) = (work.down.clone(), work.up.clone());
     let choice = work.choice.as_ref();
     let immediate = choice.is_some_and(|choice| choice.strategy == Strategy::Immediate);
-    let split = match choice {
-        Some(_) if immediate => immediate::waves(down, up),
-        Some(choice) => rolling::waves(down, up, choice.max_unavailable),
+    let split = match choice.map(|choice| (choice.strategy, choice.max_unavailable)) {
+        Some((Strategy::Immediate, _)) => immediate::waves(down, up),
+        Some((Strategy::Bluegreen, _)) => bluegreen::waves(down, up),
+        Some((Strategy::Rolling | Strategy::Canary, budget)) => rolling::waves(down, up, budget),
         None => rolling::waves(down, up, 0),
     };
     for wave in split {

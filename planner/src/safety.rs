@@ -5,6 +5,8 @@ mod empty;
 pub(crate) mod lineage;
 mod loss;
 
+pub(crate) use loss::loss_forbids;
+
 use crate::Inputs;
 use crate::diff::Diff;
 use crate::recover::Ground;

@@ -150,8 +150,9 @@ impl<'a> Run<'a> {
         for step in &lane.steps {
             self.step(step, &lane.gate)?;
         }
-        if let Gate::Healthy { host, instance, .. } | Gate::StaysUp { host, instance, .. } =
-            &lane.gate
+        if let Gate::Healthy { host, instance, .. }
+        | Gate::StaysUp { host, instance, .. }
+        | Gate::Finishes { host, instance, .. } = &lane.gate
             && (self.fails)(instance)
         {
             if let Some(HostView::Read(reading)) = self.observed.get_mut(host) {

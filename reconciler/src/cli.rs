@@ -14,7 +14,9 @@ mod exit;
 mod global;
 mod history;
 mod hold;
+mod host;
 mod init;
+mod keys;
 mod logs;
 mod observe;
 mod output;
@@ -23,6 +25,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod run;
 mod schema;
 mod secrets;
 mod simulate;
@@ -74,8 +77,11 @@ enum Command {
     Hold(hold::Args),
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
+    Run(run::Args),
     Down(down::Args),
     Resume(resume::Args),
+    Keys(keys::Args),
+    Host(host::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -93,8 +99,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let lines = matches!(cli.command, Command::Apply(_));
-    let output = Output { format: cli.global.format.format(), lines };
+    let passes_on = matches!(cli.command, Command::Run(_));
+    let lines = passes_on || matches!(cli.command, Command::Apply(_));
+    let output = Output { format: cli.global.format.format(), lines, passes_on };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -142,9 +149,12 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Secrets(args) => ended(secrets::run(args, global, output)),
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
+        Command::Run(args) => run::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
+        Command::Keys(args) => ended(keys::run(args, global, output).await),
+        Command::Host(args) => ended(host::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

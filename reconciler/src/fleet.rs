@@ -5,6 +5,8 @@ pub mod state_files;
 
 pub use state_files::StateFiles;
 
+use crate::passphrase;
+use crate::settings::keys::KeysSettings;
 use crate::settings::{
     HostSettings, Machine, ProcessNetwork, RuntimeDriver, Settings, StorageSettings,
 };
@@ -12,8 +14,10 @@ use executor::artifact::Trees;
 use executor::catalog::embedded::EmbeddedCatalog;
 use executor::catalog::{Catalog, CatalogError};
 use executor::host::Host;
-use executor::host::local::LocalHost;
+use executor::host::local::{LocalHost, Turn};
 use executor::journal::Journal;
+use executor::keys::passphrase::Passphrase;
+use executor::keys::seal::SealedBy;
 use executor::keys::sealed::SealedKeys;
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
@@ -181,12 +185,12 @@ impl Hosts {
                 fleet: settings.fleet.clone(),
                 name: name.clone(),
                 machine: machine.clone(),
-                storage: storage(settings, host, abilities, &dir),
+                storage: storage(settings, host, abilities),
                 runtime: runtime(settings, host, abilities, &dir),
                 trees: Arc::clone(trees),
                 directory: dir,
                 catalog: Arc::clone(&records.catalog),
-                turn: tokio::sync::Mutex::new(()),
+                turn: Turn::default(),
             };
             local.insert(name.clone(), Arc::new(host));
         }
@@ -201,22 +205,37 @@ impl Hosts {
     }
 }
 
-fn storage(
-    settings: &Settings,
-    host: &HostSettings,
-    abilities: &Abilities,
-    dir: &HostDir,
-) -> Box<dyn Storage> {
-    let (fleet, name) = (settings.fleet.clone(), host.spec.name.clone());
-    match &host.storage {
-        StorageSettings::Local { path } => {
-            Box::new(LocalStorage::new(fleet, name, path, abilities.volumes()))
-        }
-        StorageSettings::Lvm { group, pool, .. } => {
-            let keys = SealedKeys::new(fleet.clone(), dir.clone(), None);
-            Box::new(LvmStorage::new(fleet, name, dir.clone(), group, pool, Box::new(keys)))
-        }
+fn storage(settings: &Settings, host: &HostSettings, abilities: &Abilities) -> Box<dyn Storage> {
+    if let Some(pool) = thin_pool(settings, host) {
+        return Box::new(pool);
     }
+    let (fleet, name) = (settings.fleet.clone(), host.spec.name.clone());
+    Box::new(LocalStorage::new(fleet, name, host.storage.path(), abilities.volumes()))
+}
+
+/// A host's thin pool, if it has one.
+#[must_use]
+pub fn thin_pool(settings: &Settings, host: &HostSettings) -> Option<LvmStorage> {
+    let StorageSettings::Lvm { path, group, pool } = &host.storage else { return None };
+    let (fleet, name) = (settings.fleet.clone(), host.spec.name.clone());
+    let keys = Box::new(keys(settings, host));
+    let pool = LvmStorage::new(fleet, name, HostDir::at(path), group, pool, keys);
+    Some(pool.until(settings.policy.full))
+}
+
+/// The keys of a host's volumes.
+#[must_use]
+pub fn keys(settings: &Settings, host: &HostSettings) -> SealedKeys {
+    let by = match &host.keys {
+        KeysSettings::Own => SealedBy::Own,
+        KeysSettings::File(path) => SealedBy::KeyFile(path.clone()),
+        KeysSettings::PassphraseFile(path) => SealedBy::Passphrase(Passphrase::File(path.clone())),
+        KeysSettings::Credential(name) => {
+            SealedBy::Passphrase(Passphrase::Credential(name.clone()))
+        }
+        KeysSettings::Ask => SealedBy::Passphrase(Passphrase::Asked(passphrase::ask)),
+    };
+    SealedKeys::new(settings.fleet.clone(), HostDir::at(host.storage.path()), by)
 }
 
 fn runtime(

@@ -5,6 +5,7 @@ pub mod drift;
 pub mod fleet;
 pub mod history;
 pub mod pass;
+mod passphrase;
 pub mod prepare;
 pub mod repository;
 pub mod settings;

@@ -3,6 +3,7 @@
 //! Reading has two halves: [`written`] says what stands in the file and finds all its mistakes;
 //! [`meant`] fills in what this machine says. Neither opens a file.
 
+pub mod keys;
 pub mod load;
 pub mod meant;
 pub mod problem;
@@ -11,6 +12,7 @@ pub mod written;
 
 use executor::names::StateDir;
 use executor::secrets::sealed::SealedSecrets;
+use keys::KeysSettings;
 use planner::model::host::HostSpec;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::policy::Policy;
@@ -64,6 +66,8 @@ pub struct HostSettings {
     pub storage: StorageSettings,
     /// What runs its instances.
     pub runtime: RuntimeDriver,
+    /// What seals its keys.
+    pub keys: KeysSettings,
 }
 
 /// Where a host's volumes are.

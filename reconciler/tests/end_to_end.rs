@@ -4,6 +4,7 @@
 mod fleet;
 
 mod crashes;
+mod deploys;
 mod docker;
 mod endings;
 mod failures;
@@ -11,8 +12,10 @@ mod hands;
 mod mistakes;
 mod partial;
 mod privileges;
+mod quickstart;
 mod saved;
 mod secrets;
 mod simulated;
+mod snapshots;
 mod stories;
 mod tools;

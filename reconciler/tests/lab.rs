@@ -1,12 +1,15 @@
 //! `tiedown` on real encrypted LVM volumes, inside a Linux host that runs as one process
 //! (`fixtures/lab/run`): what a person does with the fleet of `fixtures/lab/fleet`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How often tiedown is killed in an ordinary run; `KILLS` says otherwise.
+/// How often tiedown is killed at a random moment in an ordinary run; `KILLS` says otherwise.
 const KILLS: &str = "1";
+
+/// At how many boundaries of steps it is killed in an ordinary run; `STEPS` says otherwise.
+const STEPS: &str = "2";
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab")
@@ -18,11 +21,9 @@ fn works() -> bool {
     let missing: Vec<_> =
         needed.into_iter().filter(|name| executor::command::find(name).is_none()).collect();
     if !missing.is_empty() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n*** SKIPPED, NOT TESTED: fleets on LVM: {missing:?} not installed; run \
-             fixtures/prepare.sh"
-        );
+        crate::skipped(&format!(
+            "fleets on LVM: {missing:?} not installed; run fixtures/prepare.sh"
+        ));
     }
     missing.is_empty()
 }
@@ -56,9 +57,10 @@ fn tell(place: &Path, part: &[&str]) {
 fn a_fleet_on_lvm_keeps_its_notes_whatever_is_killed_or_cut() {
     if works() {
         let place = tempfile::tempdir().unwrap();
-        let kills = std::env::var("KILLS").unwrap_or_else(|_| KILLS.to_owned());
+        let often = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         tell(place.path(), &["first"]);
-        tell(place.path(), &["kill", &kills]);
+        tell(place.path(), &["kill", &often("KILLS", KILLS)]);
+        tell(place.path(), &["steps", &often("STEPS", STEPS)]);
         tell(place.path(), &["again"]);
     }
 }

@@ -14,3 +14,10 @@ mod end_to_end;
 mod engine;
 mod lab;
 mod tidy;
+
+use std::io::Write;
+
+/// Says that something is not tested, past the capture of the test harness.
+pub(crate) fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, NOT TESTED: {what}");
+}

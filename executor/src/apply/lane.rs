@@ -10,6 +10,10 @@ use planner::model::name::HostName;
 use planner::model::object::Object;
 use planner::plan::step::Step;
 use planner::plan::{Gate, Lane};
+use std::time::Duration;
+
+/// How long a request to stop may go unheard.
+const STOP_IS_HEARD: Duration = Duration::from_millis(200);
 
 impl Applying<'_> {
     pub(super) async fn lane(&self, lane: &Lane) -> Result<Outcome, ApplyError> {
@@ -29,7 +33,11 @@ impl Applying<'_> {
                 return Ok(outcome);
             }
         }
-        if let Err(why) = self.gate(lane).await? {
+        let Some(passed) = self.gate(lane).await? else {
+            outcome.stopped = true;
+            return Ok(outcome);
+        };
+        if let Err(why) = passed {
             self.world.catalog.act(&lane.claims_on_failure, clock::now(), &why)?;
             outcome.failures.push(Failure {
                 object: lane.object.clone(),
@@ -111,19 +119,32 @@ impl Applying<'_> {
         Ok(())
     }
 
-    async fn gate(&self, lane: &Lane) -> Result<Result<(), String>, ApplyError> {
-        let host = match &lane.gate {
-            Gate::Open => return Ok(Ok(())),
-            Gate::Healthy { host, .. } | Gate::StaysUp { host, .. } => self.host(host)?,
+    /// Whether the gate was passed; nothing: it was asked to stop while it waited for an end that
+    /// may be far off.
+    async fn gate(&self, lane: &Lane) -> Result<Option<Result<(), String>>, ApplyError> {
+        let (host, endless) = match &lane.gate {
+            Gate::Open => return Ok(Some(Ok(()))),
+            Gate::Healthy { host, .. } | Gate::StaysUp { host, .. } => (self.host(host)?, false),
+            Gate::Finishes { host, .. } => (self.host(host)?, true),
         };
         let say = |event| (self.world.say)(event);
-        let passed = health::wait(&lane.gate, host, &lane.object, &say).await;
+        let waiting = health::wait(&lane.gate, host, &lane.object, &say);
+        let passed = tokio::select! {
+            passed = waiting => passed,
+            () = self.asked_to_stop(), if endless => return Ok(None),
+        };
         let object = lane.object.clone();
         (self.world.say)(match &passed {
             Ok(()) => Event::GatePassed { object },
             Err(why) => Event::GateFailed { object, why: why.clone() },
         });
-        Ok(passed)
+        Ok(Some(passed))
+    }
+
+    async fn asked_to_stop(&self) {
+        while !self.stopping() {
+            tokio::time::sleep(STOP_IS_HEARD).await;
+        }
     }
 
     async fn unwind_lane(&self, lane: &Lane, outcome: &mut Outcome) -> Result<(), ApplyError> {

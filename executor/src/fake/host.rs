@@ -36,6 +36,7 @@ struct Inner {
     faults: BTreeMap<String, (usize, String)>,
     sick: BTreeSet<Ipv4Addr>,
     acts: Vec<String>,
+    asks: usize,
 }
 
 impl FakeHost {
@@ -59,6 +60,7 @@ impl FakeHost {
             faults: BTreeMap::new(),
             sick: BTreeSet::new(),
             acts: Vec::new(),
+            asks: 0,
         };
         Self { name, fleet, inner: Mutex::new(inner) }
     }
@@ -96,6 +98,12 @@ impl FakeHost {
     #[must_use]
     pub fn reading(&self) -> Reading {
         self.inner().reading.clone()
+    }
+
+    /// How often checks were asked.
+    #[must_use]
+    pub fn asks(&self) -> usize {
+        self.inner().asks
     }
 
     /// Ids of steps that changed something, in order.
@@ -150,8 +158,10 @@ impl Host for FakeHost {
         Ok(self.inner().reading.instances.get(id).cloned())
     }
 
-    async fn ask(&self, address: Ipv4Addr, _check: &Check) -> Answer {
-        match self.inner().sick.contains(&address) {
+    async fn ask(&self, _: &InstanceId, address: Ipv4Addr, _check: &Check) -> Answer {
+        let mut inner = self.inner();
+        inner.asks += 1;
+        match inner.sick.contains(&address) {
             true => Answer::Failing { seen: "status 500".to_owned() },
             false => Answer::Passing,
         }
@@ -283,6 +293,8 @@ fn started(instance: &InstanceSpec) -> InstanceView {
         release: instance.release.clone(),
         state: InstanceState::Running,
         healthy: None,
+        said: Vec::new(),
+        up_since: None,
         address: instance.address,
         ports: instance.ports.clone(),
         volumes: instance.binds.iter().map(|bind| bind.volume.clone()).collect(),

@@ -1,5 +1,7 @@
 //! A host on this machine: its storage and its runtime, one act at a time under its lock.
 
+mod makes;
+
 use super::{Answer, Host, Resumed, StepError, probe};
 use crate::artifact::Trees;
 use crate::catalog::{Catalog, Holder, LockName};
@@ -14,7 +16,7 @@ use planner::model::health::Check;
 use planner::model::id::{InstanceId, MachineId};
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
-use planner::model::observed::{HostView, InstanceState, InstanceView, PoolView, Reading};
+use planner::model::observed::{HostView, InstanceState, InstanceView, Reading};
 use planner::model::time::Timestamp;
 use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
@@ -49,7 +51,14 @@ pub struct LocalHost {
     /// Whose locks keep other processes off this host.
     pub catalog: Arc<dyn Catalog>,
     /// Keeps this process's own tasks apart.
-    pub turn: tokio::sync::Mutex<()>,
+    pub turn: Turn,
+}
+
+/// Whose turn it is.
+#[derive(Default)]
+pub struct Turn {
+    mutex: tokio::sync::Mutex<()>,
+    waiting: makes::Waiting,
 }
 
 #[async_trait]
@@ -69,7 +78,10 @@ impl Host for LocalHost {
     }
 
     async fn act(&self, step: &Step) -> Result<Ensured, StepError> {
-        let _turn = self.turn.lock().await;
+        if matches!(step.act, Act::MakeVolume { .. }) {
+            return self.make_in_turn(step).await;
+        }
+        let _turn = self.turn.mutex.lock().await;
         let failed = |source| failed(&step.id.0, source);
         let _lock = self.lock(step).await.map_err(failed)?;
         let reading = self.reading().await.map_err(failed)?;
@@ -95,12 +107,18 @@ impl Host for LocalHost {
         Ok(instances.remove(id))
     }
 
-    async fn ask(&self, address: Ipv4Addr, check: &Check) -> Answer {
-        probe::ask(address, check).await
+    async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
+        match probe::ask(address, check).await {
+            Answer::Passing => match self.runtime.listens(instance, address, check.port).await {
+                Ok(()) => Answer::Passing,
+                Err(seen) => Answer::Failing { seen },
+            },
+            failing @ Answer::Failing { .. } => failing,
+        }
     }
 
     async fn resume(&self) -> Result<Vec<Resumed>, StepError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.mutex.lock().await;
         let what = format!("resuming {}", self.name);
         let reading = self.reading().await.map_err(|source| failed(&what, source))?;
         let mut resumed = Vec::new();
@@ -117,7 +135,7 @@ impl Host for LocalHost {
     }
 
     async fn purge(&self) -> Result<(), StepError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn.mutex.lock().await;
         let what = format!("purging {}", self.name);
         self.remove_everything().await.map_err(|source| failed(&what, source))
     }
@@ -160,10 +178,7 @@ impl LocalHost {
             return Err(format!("instance {} is still here", instance.id).into());
         }
         // What is foreign beside the pool is in nobody's way.
-        let contents = match &reading.pool {
-            PoolView::Present(_) => self.storage.contents().await?,
-            PoolView::Absent => crate::storage::Contents::default(),
-        };
+        let (_, contents) = self.storage.look().await?;
         if let Some(foreign) = contents.foreign.first() {
             return Err(
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
@@ -190,11 +205,7 @@ impl LocalHost {
 
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
-        let pool = self.storage.pool().await?;
-        let contents = match &pool {
-            PoolView::Present(_) => self.storage.contents().await?,
-            PoolView::Absent => crate::storage::Contents::default(),
-        };
+        let (pool, contents) = self.storage.look().await?;
         let mut foreign = contents.foreign;
         foreign.extend(self.runtime.foreign().await?);
         Ok(Reading {
@@ -299,10 +310,13 @@ impl LocalHost {
                 false => Err(format!("instance {} did not appear", instance.id).into()),
             };
         }
-        match step.after.iter().find_map(|fact| fact.failure(&reading)) {
-            None => Ok(()),
-            Some(found) => Err(format!("it was done, and yet: {found}").into()),
-        }
+        Self::not_so(step, &reading).map_or(Ok(()), |found| Err(found.into()))
+    }
+
+    /// What is not as it should be after the step.
+    fn not_so(step: &Step, reading: &Reading) -> Option<String> {
+        let found = step.after.iter().find_map(|fact| fact.failure(reading))?;
+        Some(format!("it was done, and yet: {found}"))
     }
 }
 

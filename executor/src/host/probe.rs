@@ -1,4 +1,9 @@
-//! Asks a check of an address once: a connection, or one HTTP request.
+//! Asks a check of an address once: a connection, or one request over HTTP or HTTPS. A redirect
+//! is an answer like any other, and no success.
+
+#[cfg(test)]
+mod tests;
+mod tls;
 
 use crate::host::Answer;
 use http_body_util::Empty;
@@ -8,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use planner::model::health::{Check, Probe};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Asks once, and waits no longer than the check's timeout.
@@ -23,28 +29,35 @@ pub(super) async fn ask(address: Ipv4Addr, check: &Check) -> Answer {
 async fn answer(address: Ipv4Addr, check: &Check) -> Result<(), String> {
     let place = SocketAddrV4::new(address, check.port.0);
     let stream = TcpStream::connect(place).await.map_err(|error| refusal(place, &error))?;
-    match &check.probe {
-        Probe::Tcp => Ok(()),
-        Probe::Http { protocol, .. } if protocol == "https" => {
-            Err("checks over https are not built yet; use a tcp check".to_owned())
-        }
-        Probe::Http { method, path, headers, .. } => {
-            let mut request = Request::builder().method(method.as_str()).uri(path.as_str());
-            if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
-                request = request.header("host", place.to_string());
-            }
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            let request = request
-                .body(Empty::<Bytes>::new())
-                .map_err(|error| format!("the request cannot be made: {error}"))?;
-            status(stream, request).await
-        }
+    let Probe::Http { method, path, protocol, headers, tls_skip_verify, tls_server_name } =
+        &check.probe
+    else {
+        return Ok(());
+    };
+    let mut request = Request::builder().method(method.as_str()).uri(path.as_str());
+    if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
+        request = match tls_server_name {
+            Some(name) => request.header("host", name),
+            None => request.header("host", place.to_string()),
+        };
     }
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("the request cannot be made: {error}"))?;
+    if protocol != "https" {
+        return status(stream, request).await;
+    }
+    let stream = tls::wrap(stream, address, tls_server_name.as_deref(), *tls_skip_verify).await?;
+    status(stream, request).await
 }
 
-async fn status(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<(), String> {
+async fn status(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Empty<Bytes>>,
+) -> Result<(), String> {
     let broken = |error: hyper::Error| format!("no HTTP answer: {error}");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;

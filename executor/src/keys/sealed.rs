@@ -1,76 +1,73 @@
-//! Keys in files of the host, each sealed with XChaCha20-Poly1305 under one sealing key. A sealed
-//! key says for which volume it is and opens for no other.
+//! Keys in files of the host, each sealed on its own. A sealed key says for which volume it is and
+//! opens for no other.
 
-use super::{KEY_BYTES, Key, KeyError, Keys};
+use super::seal::{Envelope, Seal, SealedBy, io};
+use super::{KEY_BYTES, Key, KeyError, Keys, random};
 use crate::durable;
 use crate::names::HostDir;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use planner::model::id::VolumeId;
 use planner::model::name::FleetName;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The format of a sealed key.
 const VERSION: u32 = 1;
-
-/// Bytes of a sealing key, RFC 8439.
-const SEAL_BYTES: usize = 32;
-
-/// Bytes of a nonce: long enough to be drawn at random.
-const NONCE_BYTES: usize = 24;
 
 /// Keys in `HOST/keys`.
 #[derive(Debug)]
 pub struct SealedKeys {
     fleet: FleetName,
     dir: HostDir,
-    seal: PathBuf,
+    seal: Seal,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Sealed {
     version: u32,
     volume: VolumeId,
-    nonce: Vec<u8>,
-    sealed: Vec<u8>,
+    #[serde(flatten)]
+    envelope: Envelope,
 }
 
 impl SealedKeys {
-    /// The keys of a host; `seal` is the file of the sealing key, [`HostDir::seal`] if not given.
+    /// The keys of a host.
     #[must_use]
-    pub fn new(fleet: FleetName, dir: HostDir, seal: Option<PathBuf>) -> Self {
-        let seal = seal.unwrap_or_else(|| dir.seal());
-        Self { fleet, dir, seal }
+    pub fn new(fleet: FleetName, dir: HostDir, by: SealedBy) -> Self {
+        Self { fleet, seal: Seal::new(dir.clone(), by), dir }
     }
 
-    fn cipher(&self) -> Result<XChaCha20Poly1305, KeyError> {
-        let wrong = |why: String| KeyError::Seal { path: self.seal.display().to_string(), why };
-        let bytes = fs::read(&self.seal).map_err(|error| wrong(error.to_string()))?;
-        let bytes = Zeroizing::new(bytes);
-        XChaCha20Poly1305::new_from_slice(&bytes)
-            .map_err(|_| wrong(format!("it has {} bytes, not {SEAL_BYTES}", bytes.len())))
-    }
-
-    /// Makes the sealing key, unless there is one, or keys that another one has sealed.
-    fn ensure_seal(&self) -> Result<(), KeyError> {
-        if self.seal.exists() {
-            return Ok(());
-        }
+    /// Volumes that have a key here, whatever became of them.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`].
+    pub fn volumes(&self) -> Result<Vec<VolumeId>, KeyError> {
         let keys = self.dir.keys();
-        if fs::read_dir(&keys).is_ok_and(|mut entries| entries.next().is_some()) {
-            let why = "it is gone, and there are keys that it sealed".to_owned();
-            return Err(KeyError::Seal { path: self.seal.display().to_string(), why });
+        let entries = match fs::read_dir(&keys) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(io("listing", &keys))?,
+        };
+        let mut volumes = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(io("listing", &keys))?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            volumes.extend(id.and_then(|id| VolumeId::parse(id).ok()));
         }
-        if let Some(parent) = self.seal.parent() {
-            durable::make_dir(parent).map_err(io("making", parent))?;
+        volumes.sort();
+        Ok(volumes)
+    }
+
+    /// Puts a key back that was exported, unless the volume has one.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`] if it has another; else any.
+    pub fn put_back(&self, volume: &VolumeId, key: &Key) -> Result<bool, KeyError> {
+        match self.get(volume) {
+            Ok(found) if found == *key => Ok(false),
+            Ok(_) => Err(unreadable(volume, "there is another key of it already")),
+            Err(KeyError::Absent { .. }) => self.write(volume, key).map(|()| true),
+            Err(error) => Err(error),
         }
-        let bytes = random(SEAL_BYTES).map_err(io("drawing", &self.seal))?;
-        durable::replace(&self.seal, &bytes).map_err(io("writing", &self.seal))
     }
 
     /// What a sealed key is bound to: opened as anything else it does not open.
@@ -78,36 +75,30 @@ impl SealedKeys {
         format!("tiedown volume key {VERSION}\0{}\0{volume}", self.fleet)
     }
 
-    fn make(&self, volume: &VolumeId) -> Result<Key, KeyError> {
-        self.ensure_seal()?;
-        let path = self.dir.key(volume);
-        let secret = random(KEY_BYTES).map_err(io("drawing", &path))?;
-        let nonce = random(NONCE_BYTES).map_err(io("drawing", &path))?;
-        let bound = self.bound_to(volume);
-        let payload = Payload { msg: &secret, aad: bound.as_bytes() };
-        let sealed = self.cipher()?.encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed =
-            sealed.map_err(|error| io("sealing", &path)(io::Error::other(error.to_string())))?;
-        let record =
-            Sealed { version: VERSION, volume: volume.clone(), nonce: nonce.to_vec(), sealed };
+    fn write(&self, volume: &VolumeId, key: &Key) -> Result<(), KeyError> {
+        let (keys, path) = (self.dir.keys(), self.dir.key(volume));
+        let used = fs::read_dir(&keys).is_ok_and(|mut entries| entries.next().is_some());
+        let envelope = self.seal.seal(&self.bound_to(volume), &key.0, used)?;
+        let record = Sealed { version: VERSION, volume: volume.clone(), envelope };
         let bytes = serde_json::to_vec(&record)
             .map_err(|error| io("writing", &path)(io::Error::other(error)))?;
-        let keys = self.dir.keys();
         durable::make_dir(&keys).map_err(io("making", &keys))?;
         durable::replace(&path, &bytes).map_err(io("writing", &path))?;
         // Read back from the file: what cannot be opened must never have encrypted anything.
-        let key = self.get(volume)?;
-        if key.0 == secret {
-            return Ok(key);
+        match self.get(volume)? == *key {
+            true => Ok(()),
+            false => Err(unreadable(volume, "it is not what was written")),
         }
-        Err(unreadable(volume, "it is not what was written"))
     }
 }
 
 impl Keys for SealedKeys {
     fn ensure(&self, volume: &VolumeId) -> Result<Key, KeyError> {
         match self.get(volume) {
-            Err(KeyError::Absent { .. }) => self.make(volume),
+            Err(KeyError::Absent { .. }) => {
+                let key = Key(random(KEY_BYTES)?);
+                self.write(volume, &key).map(|()| key)
+            }
             found => found,
         }
     }
@@ -121,18 +112,15 @@ impl Keys for SealedKeys {
             }
             Err(error) => return Err(io("reading", &path)(error)),
         };
-        let Sealed { version, nonce, sealed, .. } = serde_json::from_slice(&bytes)
+        let Sealed { version, envelope, .. } = serde_json::from_slice(&bytes)
             .map_err(|error| unreadable(volume, &error.to_string()))?;
-        if version != VERSION || nonce.len() != NONCE_BYTES {
+        if version != VERSION {
             return Err(unreadable(volume, "it has an unknown format"));
         }
-        let bound = self.bound_to(volume);
-        let payload = Payload { msg: &sealed, aad: bound.as_bytes() };
-        let opened = self.cipher()?.decrypt(XNonce::from_slice(&nonce), payload);
-        let opened = opened.map_err(|_| {
+        let opened = self.seal.open(&self.bound_to(volume), &envelope)?.ok_or_else(|| {
             unreadable(volume, "it was altered, or sealed for another volume or by another key")
         })?;
-        Key::new(Zeroizing::new(opened)).ok_or_else(|| unreadable(volume, "it has a wrong length"))
+        Key::new(opened).ok_or_else(|| unreadable(volume, "it has a wrong length"))
     }
 
     fn destroy(&self, volume: &VolumeId) -> Result<(), KeyError> {
@@ -145,35 +133,26 @@ impl Keys for SealedKeys {
     }
 }
 
-/// Bytes of the kernel's random generator.
-fn random(count: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; count]);
-    let mut filled = 0;
-    while filled < count {
-        filled +=
-            rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
-    }
-    Ok(bytes)
-}
-
 fn unreadable(volume: &VolumeId, why: &str) -> KeyError {
     KeyError::Unreadable { volume: volume.clone(), why: why.to_owned() }
 }
 
-fn io<'a>(act: &'a str, path: &'a Path) -> impl FnOnce(io::Error) -> KeyError + 'a {
-    move |source| KeyError::Io { act: format!("{act} {}", path.display()), source }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::passphrase::Passphrase;
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn volume(number: u32) -> VolumeId {
         VolumeId::parse(&format!("vol_{number:016x}")).unwrap()
     }
 
+    fn sealed_by(root: &tempfile::TempDir, by: SealedBy) -> SealedKeys {
+        SealedKeys::new("prod".parse().unwrap(), HostDir::at(root.path()), by)
+    }
+
     fn keys(root: &tempfile::TempDir) -> SealedKeys {
-        SealedKeys::new("prod".parse().unwrap(), HostDir::at(root.path()), None)
+        sealed_by(root, SealedBy::Own)
     }
 
     #[test]
@@ -183,6 +162,7 @@ mod tests {
         let key = keys(&root).ensure(&volume(1)).unwrap();
         assert_eq!(keys(&root).ensure(&volume(1)).unwrap(), key);
         assert_ne!(keys(&root).ensure(&volume(2)).unwrap(), key);
+        assert_eq!(keys(&root).volumes().unwrap(), [volume(1), volume(2)]);
         keys(&root).destroy(&volume(1)).unwrap();
         keys(&root).destroy(&volume(1)).unwrap();
         assert!(matches!(keys(&root).get(&volume(1)), Err(KeyError::Absent { .. })));
@@ -197,7 +177,7 @@ mod tests {
         let (one, two) = (dir.key(&volume(1)), dir.key(&volume(2)));
         fs::copy(&one, &two).unwrap();
         assert!(matches!(keys(&root).get(&volume(2)), Err(KeyError::Unreadable { .. })));
-        let other = SealedKeys::new("dev".parse().unwrap(), dir, None);
+        let other = SealedKeys::new("dev".parse().unwrap(), dir, SealedBy::Own);
         assert!(matches!(other.get(&volume(1)), Err(KeyError::Unreadable { .. })));
         let secret = keys(&root).get(&volume(1)).unwrap().expose();
         let stored = fs::read(&one).unwrap();
@@ -218,5 +198,52 @@ mod tests {
         fs::remove_file(HostDir::at(root.path()).seal()).unwrap();
         assert!(matches!(keys(&root).get(&volume(1)), Err(KeyError::Seal { .. })));
         assert!(matches!(keys(&root).ensure(&volume(2)), Err(KeyError::Seal { .. })));
+    }
+
+    #[test]
+    fn a_key_file_elsewhere_must_be_there_whole_and_private() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = elsewhere.path().join("seal.key");
+        let keys = || sealed_by(&root, SealedBy::KeyFile(file.clone()));
+        assert!(matches!(keys().ensure(&volume(1)), Err(KeyError::Seal { .. })));
+        super::super::seal::make_key_file(&file).unwrap();
+        let key = keys().ensure(&volume(1)).unwrap();
+        assert_eq!(keys().get(&volume(1)).unwrap(), key);
+        assert!(!HostDir::at(root.path()).seal().exists(), "nothing is in the host's directory");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let Err(error) = keys().get(&volume(1)) else { panic!("others may read it") };
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+        fs::write(&file, [0; 31]).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let Err(error) = keys().get(&volume(1)) else { panic!("it was cut") };
+        assert!(error.to_string().contains("31 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_passphrase_seals_and_another_one_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let with = |text: &str| {
+            let given = Passphrase::Given(text.as_bytes().to_vec().into());
+            sealed_by(&root, SealedBy::Passphrase(given))
+        };
+        assert!(matches!(with("").ensure(&volume(1)), Err(KeyError::Seal { .. })));
+        let key = with("correct horse\n").ensure(&volume(1)).unwrap();
+        assert_eq!(with("correct horse").get(&volume(1)).unwrap(), key);
+        let Err(error) = with("incorrect horse").ensure(&volume(2)) else { panic!("it opened") };
+        assert!(error.to_string().contains("not the passphrase"), "{error}");
+        fs::remove_file(HostDir::at(root.path()).seal_derivation()).unwrap();
+        assert!(matches!(with("correct horse").ensure(&volume(2)), Err(KeyError::Seal { .. })));
+    }
+
+    #[test]
+    fn a_key_that_was_exported_is_put_back_and_never_replaces_another() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let key = keys(&one).ensure(&volume(1)).unwrap();
+        assert!(keys(&two).put_back(&volume(1), &key).unwrap());
+        assert!(!keys(&two).put_back(&volume(1), &key).unwrap());
+        assert_eq!(keys(&two).get(&volume(1)).unwrap(), key);
+        let other = keys(&one).ensure(&volume(2)).unwrap();
+        assert!(keys(&two).put_back(&volume(1), &other).is_err());
+        assert_eq!(keys(&two).get(&volume(1)).unwrap(), key);
     }
 }

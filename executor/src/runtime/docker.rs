@@ -25,9 +25,11 @@ use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{InstanceSpec, Supervision};
 use planner::model::name::HostName;
+use planner::model::network::Port;
 use planner::model::observed::{Foreign, InstanceState, InstanceView};
 use planner::model::size::Size;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// Instances of one host as containers.
@@ -61,7 +63,7 @@ impl Runtime for DockerRuntime {
             // One that nothing here remembers: the container alone says what it is.
             instances.entry(spec.id.clone()).or_insert_with(|| {
                 let why = "its supervisor and its record are gone".to_owned();
-                process::port::seen(*spec, InstanceState::Died { why }, 0)
+                process::port::seen(*spec, InstanceState::Died { why })
             });
         }
         Ok(instances)
@@ -124,6 +126,10 @@ impl Runtime for DockerRuntime {
             self.clear_remains(id).await?;
         }
         self.kept.resume(id).await
+    }
+
+    async fn listens(&self, id: &InstanceId, address: Ipv4Addr, port: Port) -> Result<(), String> {
+        self.kept.listens(id, address, port).await
     }
 
     async fn trees(&self) -> Result<BTreeSet<String>, RuntimeError> {

@@ -28,6 +28,7 @@ mod tree;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ChildStdout, ExitCode};
 use std::time::{Duration, Instant};
@@ -47,6 +48,8 @@ use self::record::{Holder, Place};
 pub use self::refusal::Refusal;
 use crate::command;
 
+/// The status of a program that was killed because it took too long, as timeout(1) has it.
+const TOOK_TOO_LONG: i32 = 124;
 /// How long a killed tree may take to be gone.
 const DYING: Duration = Duration::from_secs(15);
 
@@ -164,6 +167,17 @@ pub fn supervise(
 /// [`Error::Io`].
 pub fn state(directory: &Path) -> Result<Option<Record>, Error> {
     Place::at(directory).read_record().map_err(failed("read the state", directory))
+}
+
+/// Whether a process of the instance's tree listens there, as the machine's network is shared.
+///
+/// # Errors
+/// Who does instead, in words.
+pub fn listens(directory: &Path, place: SocketAddr) -> Result<(), String> {
+    let record = state(directory).map_err(|error| error.to_string())?;
+    let init = record.and_then(|record| record.init).filter(Identity::alive);
+    let init = init.ok_or_else(|| "the instance does not run".to_owned())?;
+    ports::listens(init.pid, place)
 }
 
 /// The records of all instances whose directories are in `parent`, by directory name. No `parent`:

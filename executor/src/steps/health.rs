@@ -1,19 +1,22 @@
 //! Gates: waits until an instance is healthy, or says why it will not be. Decides nothing about
 //! what follows.
 
+mod checks;
+mod output;
+
 use crate::event::Event;
-use crate::host::{Answer, Host};
-use planner::model::health::Check;
+use crate::host::Host;
+use checks::Asking;
+use output::Output;
 use planner::model::id::InstanceId;
 use planner::model::object::Object;
 use planner::model::observed::{InstanceState, InstanceView};
 use planner::model::time::Millis;
 use planner::plan::Gate;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often a gate looks. Shorter than any check's interval: the first answer is worth having.
+/// How often a gate looks at the instance itself.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// An instance that its supervisor had to start again so often is not coming up. Fly's smoke
 /// check gives up on repeated restarts too.
@@ -31,17 +34,24 @@ pub async fn wait(
     object: &Object,
     say: &(dyn Fn(Event) + Sync),
 ) -> Result<(), String> {
+    let instance = match gate {
+        Gate::Open => return Ok(()),
+        Gate::Healthy { instance, .. }
+        | Gate::StaysUp { instance, .. }
+        | Gate::Finishes { instance, .. } => instance,
+    };
+    let mut watch = Watch { host, instance, object, say, said: String::new(), restarts: None };
     match gate {
         Gate::Open => Ok(()),
-        Gate::Healthy { instance, address, checks, within, .. } => {
-            let mut watch =
-                Watch { host, instance, object, say, said: String::new(), restarts: None };
-            watch.healthy(*address, checks, *within).await
+        Gate::Healthy { address, checks, within, .. } => {
+            watch.healthy(Asking::new(host, instance, *address, checks), *within).await
         }
-        Gate::StaysUp { instance, span, .. } => {
-            let mut watch =
-                Watch { host, instance, object, say, said: String::new(), restarts: None };
-            watch.stays_up(*span).await
+        Gate::StaysUp { span, .. } => watch.stays_up(*span).await,
+        Gate::Finishes { what, .. } => {
+            let mut output = Output::of(host, instance);
+            let finished = watch.finishes(&mut output).await;
+            watch.tell_output(&mut output);
+            finished.map_err(|why| format!("{what} failed: {why}"))
         }
     }
 }
@@ -63,21 +73,27 @@ enum Life {
 }
 
 impl Watch<'_> {
-    async fn healthy(
-        &mut self,
-        address: Ipv4Addr,
-        checks: &[Check],
-        within: Millis,
-    ) -> Result<(), String> {
+    async fn healthy(&mut self, mut asking: Asking<'_>, within: Millis) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_millis(within.0);
         loop {
-            let waits_for = match self.life().await? {
+            let before = self.restarts;
+            let view = self.view().await?;
+            let waits_for = match self.judge(&view)? {
                 Life::Finished => return Ok(()),
-                Life::Ending => "the process to be started again".to_owned(),
-                Life::Up => match self.first_failing(address, checks).await {
-                    None => return Ok(()),
-                    Some(failing) => failing,
-                },
+                Life::Ending => {
+                    asking.forget();
+                    "the process to be started again".to_owned()
+                }
+                Life::Up => {
+                    if before.is_some_and(|before| before != view.restarts) {
+                        asking.forget();
+                    }
+                    asking.ask(deadline).await;
+                    match asking.waits_for() {
+                        None => return Ok(()),
+                        Some(failing) => failing,
+                    }
+                }
             };
             if Instant::now() >= deadline {
                 return Err(format!("not healthy within {within}: {waits_for}"));
@@ -113,9 +129,24 @@ impl Watch<'_> {
         }
     }
 
-    async fn life(&mut self) -> Result<Life, String> {
-        let view = self.view().await?;
-        self.judge(&view)
+    /// As long as it takes: its host ends what takes too long.
+    async fn finishes(&mut self, output: &mut Output) -> Result<(), String> {
+        loop {
+            let view = self.view().await?;
+            match self.judge(&view)? {
+                Life::Finished => return Ok(()),
+                Life::Ending | Life::Up => {}
+            }
+            self.tell_output(output);
+            self.tell("it to end".to_owned());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn tell_output(&self, output: &mut Output) {
+        if let Some(text) = output.more() {
+            (self.say)(Event::Output { object: self.object.clone(), text });
+        }
     }
 
     async fn view(&self) -> Result<InstanceView, String> {
@@ -139,16 +170,6 @@ impl Watch<'_> {
             InstanceState::Failed { why } | InstanceState::Died { why } => Err(why.clone()),
             InstanceState::Stopped => Err("the instance was stopped".to_owned()),
         }
-    }
-
-    async fn first_failing(&self, address: Ipv4Addr, checks: &[Check]) -> Option<String> {
-        for check in checks {
-            match self.host.ask(address, check).await {
-                Answer::Passing => {}
-                Answer::Failing { seen } => return Some(format!("check {}: {seen}", check.name)),
-            }
-        }
-        None
     }
 
     fn tell(&mut self, seen: String) {

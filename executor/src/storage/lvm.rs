@@ -6,6 +6,8 @@
 
 mod copying;
 mod disk;
+mod ground;
+mod header;
 mod kernel;
 mod life;
 mod listing;
@@ -16,6 +18,11 @@ mod program;
 mod record;
 pub mod report;
 pub mod status;
+mod together;
+mod verify;
+
+pub use ground::Ground;
+pub use verify::KeyCheck;
 
 use super::{Attachment, Contents, Medium, PoolMarks, Storage, StorageError};
 use crate::ensure::Ensured;
@@ -27,6 +34,7 @@ use marks::Label;
 use planner::model::id::{PoolId, VolumeId};
 use planner::model::name::{FleetName, HostName};
 use planner::model::observed::PoolView;
+use planner::model::policy::Fullness;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::{Keeping, VolumeSpec, VolumeState};
@@ -37,7 +45,7 @@ use std::path::Path;
 
 /// What a volume costs beside its size: the LUKS2 header, whose length is pinned, so that it is
 /// the same under every version of cryptsetup.
-pub const HEADER: Size = Size::from_mib(16);
+pub const HEADER: Size = Size::from_bytes(crate::keys::header::BYTES);
 
 /// One host's pool in a volume group.
 pub struct LvmStorage {
@@ -49,6 +57,8 @@ pub struct LvmStorage {
     /// The thin pool in it.
     pool: String,
     keys: Box<dyn Keys>,
+    /// How full the pool may become.
+    full: Fullness,
 }
 
 /// A volume of ours that is whole: what LVM has, what its marks say, what is written down of it.
@@ -70,7 +80,22 @@ impl LvmStorage {
         pool: &str,
         keys: Box<dyn Keys>,
     ) -> Self {
-        Self { fleet, host, dir, group: group.to_owned(), pool: pool.to_owned(), keys }
+        Self {
+            fleet,
+            host,
+            dir,
+            group: group.to_owned(),
+            pool: pool.to_owned(),
+            keys,
+            full: Fullness::default(),
+        }
+    }
+
+    /// The same, with other limits to how full the pool may become.
+    #[must_use]
+    pub const fn until(mut self, full: Fullness) -> Self {
+        self.full = full;
+        self
     }
 
     fn what(&self) -> String {
@@ -114,11 +139,19 @@ impl LvmStorage {
 #[async_trait]
 impl Storage for LvmStorage {
     async fn pool(&self) -> Result<PoolView, StorageError> {
-        self.look_at_pool().await
+        self.view_of_pool(&self.read_active().await?)
     }
 
     async fn contents(&self) -> Result<Contents, StorageError> {
-        self.list().await
+        self.list(&self.read().await?)
+    }
+
+    async fn look(&self) -> Result<(PoolView, Contents), StorageError> {
+        let snapshot = self.read_active().await?;
+        match self.view_of_pool(&snapshot)? {
+            PoolView::Absent => Ok((PoolView::Absent, Contents::default())),
+            view @ PoolView::Present(_) => Ok((view, self.list(&snapshot)?)),
+        }
     }
 
     async fn make_pool(&self, marks: &PoolMarks, size: Size) -> Result<Ensured, StorageError> {
@@ -127,6 +160,10 @@ impl Storage for LvmStorage {
 
     async fn make(&self, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
         self.ensure_made(volume).await
+    }
+
+    async fn make_all(&self, volumes: &[VolumeSpec]) -> Vec<Result<Ensured, StorageError>> {
+        self.make_together(volumes).await
     }
 
     async fn copy(
@@ -183,6 +220,10 @@ impl Storage for LvmStorage {
 
 fn conflict(id: &VolumeId, found: String) -> StorageError {
     StorageError::Conflict { what: format!("volume {id}"), found }
+}
+
+fn conflict_of(path: &Path, found: String) -> StorageError {
+    StorageError::Conflict { what: path.display().to_string(), found }
 }
 
 fn unreadable(what: String, why: String) -> StorageError {

@@ -98,6 +98,7 @@ fn records_and_completeness_are_remembered(open: &dyn Fn() -> Box<dyn Catalog>) 
         commit: None,
         manifest: "web/fly.toml".to_owned(),
         shape: Shape::default(),
+        released: None,
     };
     open().record(&record).unwrap();
     record.manifest = "apps/web/fly.toml".to_owned();

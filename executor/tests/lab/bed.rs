@@ -2,6 +2,8 @@
 
 use crate::storage::{POOL_SIZE, fleet, marks, skipped};
 use executor::command::{self, Command};
+use executor::keys::Keys;
+use executor::keys::seal::SealedBy;
 use executor::keys::sealed::SealedKeys;
 use executor::names::HostDir;
 use executor::storage::Storage;
@@ -11,6 +13,10 @@ use std::process::Stdio;
 
 /// Set in a lab host to the name of the test that it is for.
 const INSIDE: &str = "EXECUTOR_TEST_LAB";
+
+/// Seconds until the power of a lab host is cut: far more than a test takes on a machine that has
+/// nothing else to do.
+const LIMIT: &str = "1800";
 
 /// The volume group of every lab host.
 pub(crate) const GROUP: &str = "vg0";
@@ -34,12 +40,18 @@ pub(crate) fn works() -> bool {
 /// Whether this is the lab host that runs the test of that full name. If not, boots one for it,
 /// and fails as it does.
 pub(crate) fn inside(test: &str) -> bool {
+    inside_with(test, &[])
+}
+
+/// The same with more variables in the test's environment there, and what it said shown.
+pub(crate) fn inside_with(test: &str, set: &[(&str, String)]) -> bool {
     if std::env::var(INSIDE).is_ok_and(|name| name == test) {
         return true;
     }
     if works() {
         let output = std::process::Command::new(program())
-            .args(["-t", "900", "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(["-t", LIMIT, "-e", &format!("{INSIDE}={test}"), "-e", "RUST_BACKTRACE=0"])
+            .args(set.iter().flat_map(|(name, value)| ["-e".to_owned(), format!("{name}={value}")]))
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .stdin(Stdio::null())
@@ -49,6 +61,9 @@ pub(crate) fn inside(test: &str) -> bool {
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "in the lab ({}):\n{out}\n{err}", output.status);
         assert!(out.contains("1 passed"), "the lab did not run {test}:\n{out}\n{err}");
+        if !set.is_empty() {
+            println!("{out}");
+        }
     }
     false
 }
@@ -68,8 +83,12 @@ pub(crate) fn dir() -> HostDir {
 
 /// The storage of the lab host, as a new process opens it.
 pub(crate) fn open() -> LvmStorage {
-    let keys = SealedKeys::new(fleet(), dir(), None);
-    LvmStorage::new(fleet(), "ewr-1".parse().unwrap(), dir(), GROUP, "thin", Box::new(keys))
+    open_with(Box::new(SealedKeys::new(fleet(), dir(), SealedBy::Own)))
+}
+
+/// The same with other keys.
+pub(crate) fn open_with(keys: Box<dyn Keys>) -> LvmStorage {
+    LvmStorage::new(fleet(), "ewr-1".parse().unwrap(), dir(), GROUP, "thin", keys)
 }
 
 /// A volume group on the lab host's disk.

@@ -2,14 +2,14 @@
 //! doubled, half made or readable by another.
 
 use super::bed::{self, GROUP};
-use super::journal::{Act, Journal};
+use super::journal::{Act, Expected, Journal};
 use crate::storage::{POOL_SIZE, marks, skipped, spec};
 use executor::storage::lvm::LvmStorage;
 use executor::storage::{Attachment, Medium, Storage};
 use planner::model::observed::PoolView;
 use planner::model::size::Size;
 use planner::model::time::Timestamp;
-use planner::model::volume::{Keeping, VolumeState};
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec, VolumeState};
 use planner::plan::step::Marks;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::collections::BTreeSet;
@@ -27,17 +27,17 @@ const CUTS: u64 = 3;
 const WORK: u64 = 4000;
 
 /// Volumes at one time.
-const VOLUMES: usize = 4;
+const VOLUMES: usize = 5;
 
 /// xorshift64*, good enough to choose acts and moments, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -45,7 +45,7 @@ impl Random {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(super) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
@@ -153,9 +153,19 @@ fn choose(random: &mut Random, journal: &Journal) -> Act {
     }
     let pick = usize::try_from(random.below(volumes.len() as u64)).unwrap();
     let (number, volume) = (*volumes[pick].0, volumes[pick].1);
+    let (room, next) = (volumes.len() < VOLUMES, journal.used + 1);
+    if volume.snapshot_of.is_some() {
+        return match random.below(2) {
+            0 if room => Act::Restore(number, next),
+            _ => Act::Destroy(number),
+        };
+    }
+    let copied = volumes.iter().any(|(_, other)| other.snapshot_of == Some(number));
     match (volume.retired, random.below(8)) {
-        (true, 0..4) => Act::Destroy(number),
+        (true, 0..4) if !copied => Act::Destroy(number),
+        (true, 4) if room => Act::Snapshot(number, next),
         (true, _) => Act::TakeBack(number),
+        (false, 4..6) if room => Act::Snapshot(number, next),
         (false, 0..2) => Act::Retire(number),
         (false, 2..4) if volume.size < Size::from_mib(96) => {
             Act::Grow(number, volume.size.plus(Size::from_mib(16)))
@@ -181,6 +191,8 @@ async fn perform(storage: &LvmStorage, act: Act, mounted: &mut BTreeSet<u32>) {
             storage.take_back(&spec(number).id, &marks(number)).await.unwrap();
         }
         Act::Destroy(number) => drop(storage.destroy(&spec(number).id).await.unwrap()),
+        Act::Snapshot(of, number) => copy(storage, of, number, VolumeKind::Snapshot).await,
+        Act::Restore(of, number) => copy(storage, of, number, VolumeKind::Own).await,
         Act::Write(number, line) => {
             let place = attach(storage, number, mounted).await;
             let mut file = std::fs::File::options().create(true).append(true).open(place).unwrap();
@@ -188,6 +200,13 @@ async fn perform(storage: &LvmStorage, act: Act, mounted: &mut BTreeSet<u32>) {
             file.sync_all().unwrap();
         }
     }
+}
+
+async fn copy(storage: &LvmStorage, of: u32, number: u32, kind: VolumeKind) {
+    let of = storage.contents().await.unwrap().volumes[&spec(of).id].spec.clone();
+    let origin = Some(of.id.clone());
+    let volume = VolumeSpec { size: of.size, kind, origin, ..spec(number) };
+    storage.copy(&of.id, &volume, Timestamp(1)).await.unwrap();
 }
 
 /// Mounts the volume, if it is not; says where its file is.
@@ -225,30 +244,33 @@ async fn verify(storage: &LvmStorage, journal: &Journal) {
         let retired = matches!(view.state, VolumeState::Retired { .. });
         assert_eq!(retired, expected.retired, "volume {number}");
         if !retired {
-            lines(storage, *number, &expected.written).await;
+            lines(storage, *number, expected).await;
         }
     }
     thin_ids().await;
 }
 
 /// Every acknowledged line is in the volume, and none of another volume; its file system is clean.
-async fn lines(storage: &LvmStorage, number: u32, acknowledged: &[u32]) {
+async fn lines(storage: &LvmStorage, number: u32, expected: &Expected) {
     let mut mounted = BTreeSet::new();
     let path = attach(storage, number, &mut mounted).await;
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let found: BTreeSet<&str> = text.lines().collect();
-    for line in acknowledged {
-        assert!(found.contains(&*format!("{number} {line}")), "line {line} of {number}: {text}");
+    for (volume, line) in &expected.written {
+        assert!(found.contains(&*format!("{volume} {line}")), "line {line} of {number}: {text}");
     }
-    let own = format!("{number} ");
-    assert!(found.iter().all(|line| line.starts_with(&own)), "volume {number} holds {text}");
+    let of_family = |line: &&str| {
+        let volume = line.split(' ').next().and_then(|volume| volume.parse().ok());
+        volume.is_some_and(|volume: u32| expected.family.contains(&volume))
+    };
+    assert!(found.iter().all(of_family), "volume {number} holds {text}");
     release(number, &mut mounted);
     let device = executor::names::device(&executor::names::opened(&spec(number).id));
     bed::run(&format!("e2fsck -fn {}", device.display())).await;
 }
 
 /// The pool knows exactly the thin devices that LVM knows.
-async fn thin_ids() {
+pub(crate) async fn thin_ids() {
     let listed = bed::run(&format!("lvm lvs --noheadings -o thin_id,transaction_id {GROUP}")).await;
     let lvm: BTreeSet<u64> = listed
         .lines()

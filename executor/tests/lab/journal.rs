@@ -2,7 +2,7 @@
 //! of its power cannot touch it; and what must therefore be there.
 
 use planner::model::size::Size;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +15,10 @@ pub(crate) enum Act {
     Retire(u32),
     TakeBack(u32),
     Destroy(u32),
+    /// Makes a snapshot of the first as the second.
+    Snapshot(u32, u32),
+    /// Makes a volume of the first, a snapshot, as the second.
+    Restore(u32, u32),
     /// Writes a line with this number into the volume's file, and syncs it.
     Write(u32, u32),
 }
@@ -27,6 +31,8 @@ impl Act {
             Self::Retire(volume) => format!("retire {volume} 0"),
             Self::TakeBack(volume) => format!("take-back {volume} 0"),
             Self::Destroy(volume) => format!("destroy {volume} 0"),
+            Self::Snapshot(of, volume) => format!("snapshot {of} {volume}"),
+            Self::Restore(of, volume) => format!("restore {of} {volume}"),
             Self::Write(volume, number) => format!("write {volume} {number}"),
         }
     }
@@ -40,6 +46,8 @@ impl Act {
             "retire" => Self::Retire(volume),
             "take-back" => Self::TakeBack(volume),
             "destroy" => Self::Destroy(volume),
+            "snapshot" => Self::Snapshot(volume, u32::try_from(number).unwrap()),
+            "restore" => Self::Restore(volume, u32::try_from(number).unwrap()),
             "write" => Self::Write(volume, u32::try_from(number).unwrap()),
             other => panic!("no act: {other}"),
         }
@@ -51,8 +59,13 @@ impl Act {
 pub(crate) struct Expected {
     pub(crate) size: Size,
     pub(crate) retired: bool,
-    /// Numbers whose writing was acknowledged.
-    pub(crate) written: Vec<u32>,
+    /// The volume that it is a snapshot of.
+    pub(crate) snapshot_of: Option<u32>,
+    /// Lines whose writing was acknowledged: the volume that they were written into, and their
+    /// numbers.
+    pub(crate) written: Vec<(u32, u32)>,
+    /// Volumes that lines may have been written into before they came here.
+    pub(crate) family: BTreeSet<u32>,
 }
 
 /// The journal, open to be continued.
@@ -107,15 +120,32 @@ impl Journal {
         match act {
             Act::Make(number) => {
                 let size = crate::storage::spec(number).size;
-                let fresh = Expected { size, retired: false, written: Vec::new() };
+                let fresh = Expected {
+                    size,
+                    retired: false,
+                    snapshot_of: None,
+                    written: Vec::new(),
+                    family: BTreeSet::from([number]),
+                };
                 assert!(self.volumes.insert(number, fresh).is_none(), "made twice");
             }
             Act::Grow(number, to) => self.volumes.get_mut(&number).unwrap().size = to,
             Act::Retire(number) => self.volumes.get_mut(&number).unwrap().retired = true,
             Act::TakeBack(number) => self.volumes.get_mut(&number).unwrap().retired = false,
             Act::Destroy(number) => assert!(self.volumes.remove(&number).is_some()),
+            Act::Snapshot(of, number) => {
+                let mut copy = self.volumes[&of].clone();
+                (copy.retired, copy.snapshot_of) = (true, Some(of));
+                assert!(self.volumes.insert(number, copy).is_none(), "made twice");
+            }
+            Act::Restore(of, number) => {
+                let mut copy = self.volumes[&of].clone();
+                (copy.retired, copy.snapshot_of) = (false, None);
+                copy.family.insert(number);
+                assert!(self.volumes.insert(number, copy).is_none(), "made twice");
+            }
             Act::Write(number, line) => {
-                self.volumes.get_mut(&number).unwrap().written.push(line);
+                self.volumes.get_mut(&number).unwrap().written.push((number, line));
             }
         }
     }

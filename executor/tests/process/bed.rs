@@ -85,6 +85,7 @@ impl Bed {
             secrets: None,
             network: Network::Shared { address: IpAddr::V4(Ipv4Addr::LOCALHOST), ports: vec![] },
             restart: Restart::Never,
+            ends_within_ms: None,
             kill_signal: 15,
             kill_timeout_ms: 5000,
             hidden: vec![self.home.path().to_owned()],

@@ -67,6 +67,7 @@ impl Bed {
             guest: Guest::DEFAULT,
             address: self.subnet.addresses().nth(usize::from(n)).unwrap(),
             ports: Vec::new(),
+            ends_within: None,
             supervision: Supervision {
                 restart: Restart::Never,
                 kill_signal: "SIGINT".to_owned(),

@@ -231,7 +231,7 @@ async fn put_anew(attachment: &Attachment, text: &str) {
 }
 
 /// What is in the file.
-pub(super) async fn got(attachment: &Attachment) -> String {
+pub(crate) async fn got(attachment: &Attachment) -> String {
     match &attachment.medium {
         Medium::Directory(directory) => std::fs::read_to_string(directory.join("file")).unwrap(),
         Medium::Image(image) | Medium::Device(image) => {

@@ -106,7 +106,7 @@ fn quiet(kept: &mut Kept<'_>) {
 }
 
 /// Why the instance cannot be started again as it is, and the way out.
-fn refusal(
+pub(super) fn refusal(
     kept: &Kept<'_>,
     release: Option<&Release>,
     retry: bool,
@@ -153,7 +153,7 @@ fn refusal(
 }
 
 /// Says of every slot that was named and cannot be compared why not.
-fn unseen(
+pub(super) fn unseen(
     ground: &Ground<'_>,
     asked: &Asked<'_>,
     seen: &BTreeSet<SlotId>,

@@ -8,6 +8,7 @@ use crate::model::name::SnapshotName;
 use crate::model::observed::{PoolView, VolumeView};
 use crate::model::time::Millis;
 use crate::model::volume::{Keeping, OnRemove, VolumeKind, VolumeSpec};
+use crate::placement::full;
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
 use crate::rollout::{Copying, Rolled};
@@ -77,6 +78,10 @@ fn against(
         let hint = "volumes that are file systems of their own can be copied in use: those of \
                     `lvm`, and of `local` as root";
         return no(Kind::Blocked, why, hint);
+    }
+    if let Some(why) = full(inputs, host) {
+        let hint = "make the pool larger with lvextend, or destroy snapshots and retired volumes";
+        return no(Kind::Blocked, format!("the pool of {} {why}", at.host), hint);
     }
     let (room, cost) =
         (host.reading.room(inputs.policy.overcommit_thousandths), spec.size.plus(pool.header));

@@ -44,7 +44,7 @@ pub(super) fn gates(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) 
                 let asked = own && !checks.is_empty();
                 (!asked).then_some("its gate asks another instance, or nothing")
             }
-            Gate::StaysUp { host, instance, .. } => {
+            Gate::StaysUp { host, instance, .. } | Gate::Finishes { host, instance, .. } => {
                 let own = *host == step.host && *instance == spec.id;
                 (!own).then_some("its gate watches another instance")
             }

@@ -83,6 +83,9 @@ pub(super) fn one_to_one(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vio
 pub(super) fn binds(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     for (placed, spec) in walk.started() {
         let mut broken = |why| found.push(Violation::new(Rule::Binds, &placed.step.id.0, why));
+        if matches!(spec.role, Role::Green | Role::Release) && !spec.binds.is_empty() {
+            broken(format!("an instance with role {} holds volumes", spec.role.as_str()));
+        }
         let mut seen = BTreeSet::new();
         for bind in &spec.binds {
             if !seen.insert((&bind.volume, &bind.source)) {
@@ -97,7 +100,8 @@ pub(super) fn binds(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violatio
             }
             let volume = spec_of(walk, world, placed, &bind.volume);
             let clone = volume.is_some_and(|volume| volume.kind == VolumeKind::Clone);
-            if clone == (spec.role == Role::Main) {
+            let own = matches!(spec.role, Role::Main | Role::Run);
+            if clone == own {
                 let what = if clone { "a clone" } else { "a volume that is no clone" };
                 broken(format!("an instance with role {} holds {what}", spec.role.as_str()));
             }
@@ -152,7 +156,9 @@ pub(super) fn holders(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
                 && view.role == Role::Main
                 && view.slot == spec.slot
                 && view.id != spec.id;
-            if (same_slot || meets(spec, &view.volumes)) && view.id != spec.id {
+            // What is over holds its volumes no more, and its record may stay.
+            let shares = meets(spec, &view.volumes) && !view.state.is_over();
+            if (same_slot || shares) && view.id != spec.id {
                 let stopped = stops(walk, &view.id).any(|stop| walk.before(stop, placed));
                 if !stopped {
                     let why = format!("instance {} was not stopped before", view.id);

@@ -2,7 +2,7 @@
 
 use super::walk::{Path, Walk};
 use super::{Rule, Violation, World};
-use crate::model::id::VolumeId;
+use crate::model::id::{InstanceId, VolumeId};
 use crate::model::instance::Role;
 use crate::model::object::Object;
 use crate::model::slot::SlotId;
@@ -43,9 +43,12 @@ pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
             | Act::TakeBackVolume { volume, .. } => fails || shown.volumes.contains(volume),
-            Act::StartInstance { instance } => {
-                fails || instance.role != Role::Main || shown.slots.contains(&instance.slot)
-            }
+            Act::StartInstance { instance } => match instance.role {
+                Role::Main => fails || shown.slots.contains(&instance.slot),
+                Role::Release | Role::Run => fails || shown.runs.contains(&instance.id),
+                // Told with the strategy.
+                Role::Canary | Role::Green => true,
+            },
             // The old instance of a slot that has another name by now is shown as the new one's.
             Act::StopInstance { slot, .. } => {
                 let of = walk.lane(placed).and_then(|lane| lane.object.slot());
@@ -76,6 +79,8 @@ struct Shown<'a> {
     volumes: BTreeSet<&'a VolumeId>,
     /// Slots, also those of which only an instance is shown.
     slots: BTreeSet<&'a SlotId>,
+    /// Instances that are shown as run.
+    runs: BTreeSet<&'a InstanceId>,
     pools: BTreeSet<&'a crate::model::name::HostName>,
 }
 
@@ -94,11 +99,18 @@ impl<'a> Shown<'a> {
                         | Verb::TakeBack
                         | Verb::Redeploy
                         | Verb::Restart
-                        | Verb::Update => false,
+                        | Verb::Update
+                        | Verb::Run => false,
                     };
                 }
-                Object::Slot { slot } | Object::Instance { slot, .. } => {
+                Object::Slot { slot } => {
                     shown.slots.insert(slot);
+                }
+                Object::Instance { slot, instance } => {
+                    shown.slots.insert(slot);
+                    if change.verb == Verb::Run {
+                        shown.runs.insert(instance);
+                    }
                 }
                 Object::Pool { host } => {
                     shown.pools.insert(host);

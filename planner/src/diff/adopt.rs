@@ -67,7 +67,7 @@ pub(crate) fn adopt<'a>(
         let why = format!("release {} failed in its group", runs.release);
         return Err((Kind::Waiting, why, "`tiedown apply --retry` tries it again".into()));
     }
-    let scope = Scope { inputs, ground, app, group, memory: &memory };
+    let scope = Scope { inputs, ground, app, group, memory: &memory, released: &None };
     let mut volumes = Vec::new();
     for other in group.mounts.values() {
         volumes.push(match other.source == mount.source {
@@ -86,6 +86,7 @@ pub(crate) fn adopt<'a>(
         kept: Vec::new(),
         wanted: vec![wanted],
         strays: Vec::new(),
+        released: None,
         unknown: 0,
     })
 }

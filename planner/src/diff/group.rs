@@ -3,7 +3,7 @@
 use super::instance::{self, InstanceNeed};
 use super::scale::{self, Numbers};
 use super::volume::{self, VolumeDiff, VolumeNeed};
-use super::{Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
+use super::{Current, Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
 use crate::Inputs;
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Group};
@@ -38,6 +38,8 @@ pub(crate) struct Scope<'a, 's> {
     pub(crate) group: &'a Group,
     /// What the catalog remembers of the app.
     pub(crate) memory: &'s Memory<'s>,
+    /// The release command that counts now; `None`: not known.
+    pub(crate) released: &'s Option<Current>,
 }
 
 impl Scope<'_, '_> {
@@ -91,11 +93,18 @@ pub(super) fn compare<'a>(
         kept: Vec::new(),
         wanted: Vec::new(),
         strays: Vec::new(),
+        released: scope.released.clone(),
         unknown: scope.disputed().count(),
     };
     let stuck = stuck(scope, &group, existing, report);
     for claim in stay {
         keep(scope, claim, stuck, &mut group, diff, report);
+    }
+    // A release command that failed before the first slot was made is of no claimed slot.
+    let of_group = |slot: &&SlotId| slot.app == scope.app.name && slot.group == scope.group.name;
+    let unclaimed = |slot: &&SlotId| !scope.ground.claims.contains_key(*slot);
+    for slot in scope.ground.seen.extras.keys().filter(of_group).filter(unclaimed) {
+        find_leftovers(scope, slot, &mut group);
     }
     for (region, numbers) in &numbers {
         let there = there.get(region);
@@ -190,6 +199,7 @@ fn keep<'a>(
         if kept.volumes.iter().any(|v| v.need == VolumeNeed::Stay) {
             kept.instance = InstanceNeed::Nothing;
         }
+        yield_to_run(scope, &mut kept, report);
     }
     if lost {
         kept.volumes.iter_mut().for_each(|volume| {
@@ -205,6 +215,19 @@ fn keep<'a>(
             main.supervision != scope.group.supervision && main.state == InstanceState::Running
         });
     group.kept.push(kept);
+}
+
+/// A volume has one user: while a run on demand has it, the slot's own instance waits.
+fn yield_to_run(scope: &Scope<'_, '_>, kept: &mut Kept<'_>, report: &mut Report) {
+    let slot = &kept.claim.slot;
+    let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
+    let mut uses = extras.filter(|at| {
+        at.view.role == Role::Run && at.view.state.is_alive() && !at.view.volumes.is_empty()
+    });
+    let Some(at) = uses.next().filter(|_| kept.instance != InstanceNeed::Nothing) else { return };
+    kept.instance = InstanceNeed::Nothing;
+    let why = format!("run {} uses its volumes, and is waited for", at.view.id);
+    report.say(Kind::Waiting, Object::Slot { slot: slot.clone() }, why, "");
 }
 
 /// An instance that runs without a volume that is to be made or taken back is started anew.
@@ -423,29 +446,40 @@ fn find_strays<'a>(
         let slot = claim.slot.clone();
         group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
     }
-    let extras = seen.extras.get(&claim.slot).into_iter().flatten();
-    let left = extras.filter(|at| is_leftover(at.view) && !seen.is_on_clone(at));
-    let left: Vec<_> = left.copied().collect();
-    if !left.is_empty() {
-        let why = "it was left behind by an earlier deploy";
-        let slot = claim.slot.clone();
-        group.strays.push(Stray { slot, instances: left, volumes: Vec::new(), why });
+    find_leftovers(scope, &claim.slot, group);
+}
+
+/// Extra instances beside a slot that have no business any more.
+fn find_leftovers<'a>(scope: &Scope<'a, '_>, slot: &SlotId, group: &mut GroupDiff<'a>) {
+    let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
+    let current = group.released.as_ref();
+    let left: Vec<_> = extras
+        .filter(|at| is_leftover(at.view, current) && !scope.ground.seen.is_on_clone(at))
+        .copied()
+        .collect();
+    let (ran, left): (Vec<_>, Vec<_>) =
+        left.into_iter().partition(|at| at.view.role == Role::Release);
+    let whys = ["it was left behind by an earlier deploy", "it ran for another release"];
+    for (instances, why) in [left, ran].into_iter().zip(whys).filter(|(all, _)| !all.is_empty()) {
+        let slot = slot.clone();
+        group.strays.push(Stray { slot, instances, volumes: Vec::new(), why });
     }
 }
 
-/// Whether an extra instance has no business any more: what a deploy left behind, or a run on
-/// demand that ended.
-fn is_leftover(view: &InstanceView) -> bool {
-    let ended = match view.state {
-        InstanceState::Running | InstanceState::Restarting => false,
-        InstanceState::Finished
-        | InstanceState::Failed { .. }
-        | InstanceState::Died { .. }
-        | InstanceState::Stopped => true,
-    };
+/// Whether an extra instance has no business any more: what a deploy left behind, a run on demand
+/// that ended, the release command of another release than `current`.
+fn is_leftover(view: &InstanceView, current: Option<&Current>) -> bool {
     match view.role {
         Role::Canary | Role::Green => true,
-        Role::Run => ended,
-        Role::Main | Role::Release => false,
+        Role::Run => !view.state.is_alive(),
+        Role::Release => {
+            let old = match current {
+                None => false,
+                Some(Current::None) => true,
+                Some(Current::Command(release)) => view.release != *release,
+            };
+            old && !view.state.is_alive()
+        }
+        Role::Main => false,
     }
 }

@@ -83,6 +83,11 @@ pub(super) fn runs<'a>(
         report.say(Kind::Blocked, object, why, &hint);
         return None;
     }
+    Some(made_of(app, group, artifact))
+}
+
+/// What the group runs with this artifact.
+pub(super) fn made_of<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> Runs<'a> {
     let mounts = group.mounts.values();
     let spec = ReleaseSpec {
         app: app.name.clone(),
@@ -97,7 +102,7 @@ pub(super) fn runs<'a>(
         secrets: group.secrets.clone(),
         secret_files: group.secret_files.clone(),
     };
-    Some(Runs { artifact, release: spec.release(), spec: Box::new(spec) })
+    Runs { artifact, release: spec.release(), spec: Box::new(spec) }
 }
 
 /// Whether the slot tried the release and failed last.

@@ -10,7 +10,7 @@ use super::problem::{Problem, Problems};
 use super::section::tiedown::{Canary, Former, Revert};
 use super::written::given;
 use super::{DeployMeaning, Manifest};
-use crate::model::desired::{App, Deploy, MaxUnavailable, Move, Scale, Strategy};
+use crate::model::desired::{App, Deploy, MaxUnavailable, Move, ReleaseCommand, Scale, Strategy};
 use crate::model::name::{AppName, GroupName, NameError, Region};
 use crate::model::time::Millis;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -89,6 +89,7 @@ fn app(manifest: &Manifest, context: &Context<'_>, problems: &mut Problems) -> O
         manifest: context.path.to_string(),
         groups,
         moved: moved(manifest, problems),
+        release_command: release_command(manifest),
         not_acted_on: not_acted_on(manifest),
     })
 }
@@ -186,9 +187,6 @@ fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     if tiedown.revert.as_ref().is_some_and(|at| at.value != Revert::Off) {
         keys.push("tiedown.revert".to_string());
     }
-    if manifest.deploy.release_command.is_some() {
-        keys.push("deploy.release_command".to_string());
-    }
     keys.sort();
     keys.dedup();
     keys
@@ -217,6 +215,24 @@ fn runs(manifest: &Manifest) -> Runs {
         None => source(),
     }
 }
+
+/// It runs in the default group's place. flyctl puts an entrypoint before it as before all commands.
+fn release_command(manifest: &Manifest) -> Option<ReleaseCommand> {
+    let command = manifest.deploy.release_command.as_ref()?;
+    let group = manifest.groups.iter().find(|group| group.is_default)?;
+    let entrypoint = group.entrypoint.iter().flat_map(|at| &at.value);
+    let timeout = manifest.deploy.release_command_timeout.as_ref();
+    let machine = manifest.deploy.release_command_vm.as_ref().or(group.guest.as_ref());
+    Some(ReleaseCommand {
+        group: group.name.parse().ok()?,
+        argv: entrypoint.chain(&command.value).cloned().collect(),
+        guest: group::guest(manifest, machine),
+        timeout: timeout.map_or(RELEASE_TIMEOUT, |at| millis(at.value)),
+    })
+}
+
+/// flyctl's default for `deploy.release_command_timeout`.
+const RELEASE_TIMEOUT: Millis = Millis::from_secs(300);
 
 fn deploy(meaning: &DeployMeaning) -> Deploy {
     use super::section::deploy::Strategy as Written;

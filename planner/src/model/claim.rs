@@ -93,6 +93,9 @@ pub struct AppRecord {
     pub manifest: String,
     /// What it asked for.
     pub shape: Shape,
+    /// The release command that was run for it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Release>,
 }
 
 /// All that the catalog remembers.

@@ -74,6 +74,9 @@ pub struct App {
     pub groups: BTreeMap<GroupName, Group>,
     /// What it was called before.
     pub moved: Vec<Move>,
+    /// What runs once before each release.
+    #[serde(default)]
+    pub release_command: Option<ReleaseCommand>,
     /// What is in the manifest and not acted on; named once in the plan.
     pub not_acted_on: Vec<String>,
 }
@@ -85,6 +88,20 @@ impl App {
         let groups = self.groups.iter().map(|(name, group)| (name.clone(), group.shape()));
         Shape { groups: groups.collect() }
     }
+}
+
+/// `[deploy] release_command`: what runs once for each release, before anything else of the app
+/// changes. It has no volumes, no services and no checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseCommand {
+    /// The group whose environment and files it sees: the default one.
+    pub group: GroupName,
+    /// Program and arguments, behind the group's entrypoint if it has one.
+    pub argv: Vec<String>,
+    /// Memory and cpus.
+    pub guest: Guest,
+    /// How long it may take.
+    pub timeout: Millis,
 }
 
 /// One line of `moved`.

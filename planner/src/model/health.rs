@@ -41,5 +41,17 @@ pub enum Probe {
         headers: BTreeMap<String, String>,
         /// Whether a certificate that does not verify is accepted.
         tls_skip_verify: bool,
+        /// The name that is asked for and that the certificate must have; `None`: the address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls_server_name: Option<String>,
     },
+}
+
+/// What one check said when it was asked last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The check's name.
+    pub check: String,
+    /// What was seen instead of a pass, such as `status 503`; `None`: it passed.
+    pub instead: Option<String>,
 }

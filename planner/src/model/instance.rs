@@ -137,4 +137,7 @@ pub struct InstanceSpec {
     pub ports: Vec<Port>,
     /// How it is kept running.
     pub supervision: Supervision,
+    /// How long it may take, where it is to end by itself; then it is killed and has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_within: Option<Millis>,
 }

@@ -2,7 +2,7 @@
 //! different values.
 
 use super::artifact::ArtifactKind;
-use super::health::Check;
+use super::health::{Check, Said};
 use super::id::{InstanceId, MachineId, PoolId, VolumeId};
 use super::instance::{Role, Supervision};
 use super::name::{FleetName, HostName, SourceName};
@@ -168,6 +168,25 @@ pub enum InstanceState {
 }
 
 impl InstanceState {
+    /// Whether a process of it lives or is to be started again.
+    #[must_use]
+    pub const fn is_alive(&self) -> bool {
+        match self {
+            Self::Running | Self::Restarting => true,
+            Self::Finished | Self::Failed { .. } | Self::Died { .. } | Self::Stopped => false,
+        }
+    }
+
+    /// Whether no process of it is left, as its supervisor has seen. One that died was not seen to
+    /// its end.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        match self {
+            Self::Finished | Self::Failed { .. } | Self::Stopped => true,
+            Self::Running | Self::Restarting | Self::Died { .. } => false,
+        }
+    }
+
     /// The state's word.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -196,8 +215,15 @@ pub struct InstanceView {
     /// How it is.
     #[serde(flatten)]
     pub state: InstanceState,
-    /// Whether its checks passed when last asked; `None` if nobody asked.
+    /// Whether its checks passed when last asked; `None` if nobody asked, or if they failed so soon
+    /// after its start that they do not count yet.
     pub healthy: Option<bool>,
+    /// What each of them said then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Said>,
+    /// When its process was started last, if it runs and its host knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_since: Option<Timestamp>,
     /// Its address.
     pub address: Ipv4Addr,
     /// Ports its services listen on.

@@ -20,6 +20,8 @@ use core::net::Ipv4Addr;
 pub(crate) struct Account<'a> {
     host: Trusted<'a>,
     has_pool: bool,
+    /// Why its pool takes nothing more, whatever room is promised.
+    full: Option<String>,
     capacity: Size,
     room: Size,
     memory: Size,
@@ -51,6 +53,7 @@ impl<'a> Ledger<'a> {
             let (capacity, room) = sizes.unwrap_or_default();
             Account {
                 host,
+                full: full(inputs, host),
                 has_pool: sizes.is_some(),
                 capacity,
                 room,
@@ -96,6 +99,14 @@ impl<'a> Ledger<'a> {
     }
 }
 
+/// Why a host's pool takes nothing more; nothing if it does.
+pub(crate) fn full(inputs: &Inputs<'_>, host: Trusted<'_>) -> Option<String> {
+    match &host.reading.pool {
+        PoolView::Present(pool) => inputs.policy.full.excess(pool.fill?),
+        PoolView::Absent => None,
+    }
+}
+
 /// What a claimed slot reserves: what its instance has, else what its group asks for.
 fn reserved(inputs: &Inputs<'_>, ground: &Ground<'_>, claim: &Claim) -> Guest {
     let mains = ground.seen.mains.get(&claim.slot).into_iter().flatten();
@@ -137,6 +148,9 @@ impl<'a> Account<'a> {
         if volumes > 0 && !self.has_pool {
             return Some("has no pool".to_string());
         }
+        if let (Some(why), true) = (&self.full, volumes > 0) {
+            return Some(why.clone());
+        }
         if storage > self.room {
             return Some(format!("needs {storage}, has {}", self.room));
         }
@@ -156,6 +170,9 @@ impl<'a> Account<'a> {
     pub(super) fn reserve(&mut self, storage: Size, volume: bool) -> Result<(), String> {
         if volume && !self.has_pool {
             return Err("it has no pool".to_string());
+        }
+        if let (Some(why), true) = (&self.full, volume || storage > Size::ZERO) {
+            return Err(format!("its pool {why}"));
         }
         if storage > self.room {
             return Err(format!("{storage} are needed, {} are left", self.room));

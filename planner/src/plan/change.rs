@@ -42,6 +42,8 @@ pub enum Verb {
     Restart,
     /// Changed in place.
     Update,
+    /// An instance is started that is to end by itself.
+    Run,
 }
 
 /// One thing of an object that changes.
@@ -82,6 +84,8 @@ impl Summary {
                 | Verb::Redeploy
                 | Verb::Restart
                 | Verb::Update => summary.change += 1,
+                // An instance that is gone afterwards is none of what there is.
+                Verb::Run => {}
             }
         }
         summary

@@ -5,7 +5,7 @@ use super::step::{Marks, Step};
 use crate::model::guest::Guest;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::instance::{Role, Supervision};
-use crate::model::observed::{InstanceState, PoolView, Reading, VolumeView};
+use crate::model::observed::{InstanceState, InstanceView, PoolView, Reading, VolumeView};
 use crate::model::release::Release;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
@@ -98,7 +98,7 @@ pub enum Predicate {
         /// When it was retired.
         retired: Timestamp,
     },
-    /// No instance holds the volume.
+    /// No instance that is not over holds the volume.
     VolumeIdle {
         /// Which.
         volume: VolumeId,
@@ -256,7 +256,8 @@ impl Predicate {
                 }),
             ),
             Self::VolumeIdle { volume } => {
-                let holder = reading.instances.values().find(|i| i.volumes.contains(volume));
+                let mut alive = reading.instances.values().filter(|i| !i.state.is_over());
+                let holder = alive.find(|i| i.volumes.contains(volume));
                 return holder.map(|i| alloc::format!("instance {} holds it", i.id));
             }
             Self::VolumeWhole { .. }
@@ -409,8 +410,14 @@ impl Reading {
 
     /// What is missing for a guest beside those that are there, in words.
     fn lack(&self, guest: Guest, of: Guest) -> Option<String> {
-        let memory: Size = self.instances.values().map(|view| view.memory).sum();
-        let cpus = self.instances.values().fold(0u32, |sum, view| sum.saturating_add(view.cpus));
+        // The record of what ran once is kept for its exit status, and takes no room.
+        let once = |view: &&InstanceView| match view.role {
+            Role::Release | Role::Run => view.state.is_over(),
+            Role::Main | Role::Canary | Role::Green => false,
+        };
+        let reserving = || self.instances.values().filter(|view| !once(view));
+        let memory: Size = reserving().map(|view| view.memory).sum();
+        let cpus = reserving().fold(0u32, |sum, view| sum.saturating_add(view.cpus));
         if memory.plus(guest.memory) > of.memory {
             return Some(alloc::format!("{memory} of {} memory are reserved", of.memory));
         }

@@ -80,6 +80,7 @@ const fn actions(verb: Verb) -> (&'static [&'static str], &'static str) {
         Verb::Redeploy => (&["update"], "redeploy"),
         Verb::Restart => (&["update"], "restart"),
         Verb::Update => (&["update"], "update"),
+        Verb::Run => (&["create"], "run"),
     }
 }
 

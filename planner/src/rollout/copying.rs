@@ -1,15 +1,15 @@
 //! Copies of volumes: taken by hand, and those that nobody needs any more.
 
+use super::removal::lane;
 use super::{Rolled, push, rollout, step, wording};
 use crate::diff::StrayClone;
 use crate::model::id::PoolId;
-use crate::model::object::Object;
 use crate::model::observed::{PoolView, VolumeView};
 use crate::model::size::Size;
 use crate::model::volume::VolumeSpec;
+use crate::plan::Lane;
 use crate::plan::change::Change;
 use crate::plan::step::Step;
-use crate::plan::{ClaimAct, Gate, Lane};
 use crate::recover::Trusted;
 use alloc::format;
 use alloc::vec;
@@ -68,16 +68,4 @@ pub(super) fn clear(stray: &StrayClone<'_>, changes: &mut Vec<Change>) -> Lane {
     changes.push(change);
     steps.push(step::remove_clone(stray.at.host, &view.spec.id));
     lane(object, steps, Vec::new())
-}
-
-fn lane(object: Object, steps: Vec<Step>, claims_after: Vec<ClaimAct>) -> Lane {
-    Lane {
-        object,
-        claims_before: Vec::new(),
-        steps,
-        gate: Gate::Open,
-        claims_after,
-        on_failure: Vec::new(),
-        claims_on_failure: Vec::new(),
-    }
 }

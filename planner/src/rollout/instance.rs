@@ -77,6 +77,7 @@ impl Crew<'_, '_> {
             address,
             ports: group.ports.clone(),
             supervision: group.supervision.clone(),
+            ends_within: None,
         }
     }
 

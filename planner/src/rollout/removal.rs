@@ -44,7 +44,12 @@ pub(super) fn clear(stray: &Stray<'_>, changes: &mut Vec<Change>) -> Lane {
         steps.push(step::retire_volume(at.host, at.view));
         claims_after.push(ClaimAct::Loss { app: stray.slot.app.clone() });
     }
-    lane(Object::Slot { slot: stray.slot.clone() }, steps, claims_after)
+    let slot = stray.slot.clone();
+    let object = match stray.instances.first() {
+        Some(at) if !is_copy(stray) => Object::Instance { slot, instance: at.view.id.clone() },
+        Some(_) | None => Object::Slot { slot },
+    };
+    lane(object, steps, claims_after)
 }
 
 /// Destroys a retired volume.
@@ -57,7 +62,12 @@ pub(super) fn destroy(doomed: &Doomed<'_>, changes: &mut Vec<Change>) -> Lane {
     lane(object, steps, vec![ClaimAct::Loss { app: view.spec.slot.app.clone() }])
 }
 
-fn lane(object: Object, steps: Vec<crate::plan::step::Step>, claims_after: Vec<ClaimAct>) -> Lane {
+/// A lane without a gate, that writes no claim before.
+pub(super) fn lane(
+    object: Object,
+    steps: Vec<crate::plan::step::Step>,
+    claims_after: Vec<ClaimAct>,
+) -> Lane {
     Lane {
         object,
         claims_before: Vec::new(),

@@ -21,10 +21,9 @@ pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
     let mounted = !group.group.mounts.is_empty();
     let choice = |strategy, why: &str| {
         let max_unavailable = match strategy {
-            Strategy::Immediate => slots,
-            Strategy::Rolling | Strategy::Canary | Strategy::Bluegreen => {
-                deploy.max_unavailable.of(slots)
-            }
+            // All at once is what it is for; of bluegreen the second set serves meanwhile.
+            Strategy::Immediate | Strategy::Bluegreen => slots,
+            Strategy::Rolling | Strategy::Canary => deploy.max_unavailable.of(slots),
         };
         Ok(Choice { strategy, why: why.into(), max_unavailable, slots })
     };
@@ -40,14 +39,7 @@ pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
             ),
             hint: "set [deploy] strategy = \"rolling\"",
         }),
-        (Some(Strategy::Bluegreen), false) => Err(Refusal {
-            kind: Kind::Blocked,
-            why: "strategy bluegreen is not built yet".into(),
-            hint: "set [deploy] strategy = \"canary\" or \"rolling\"",
-        }),
-        (Some(strategy @ (Strategy::Rolling | Strategy::Immediate | Strategy::Canary)), _) => {
-            choice(strategy, "the manifest asks for it")
-        }
+        (Some(strategy), _) => choice(strategy, "the manifest asks for it"),
         (None, true) => choice(Strategy::Rolling, "the group has mounts"),
         (None, false) if !group.group.has_services => {
             choice(Strategy::Rolling, "the group has no services")

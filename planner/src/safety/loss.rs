@@ -12,6 +12,7 @@ use crate::recover::Ground;
 use crate::report::{Kind, Report};
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::string::String;
 
 /// The span over which losses are counted.
 const DAY: Millis = Millis::from_days(1);
@@ -23,32 +24,61 @@ pub(super) fn guard(
     diff: &mut Diff<'_>,
     report: &mut Report,
 ) {
-    let now = ground.trusted.values().map(|host| host.reading.asked_at).max().unwrap_or_default();
-    let mut volumes: BTreeMap<&AppName, usize> = BTreeMap::new();
-    for claim in ground.claims.values() {
-        *volumes.entry(&claim.slot.app).or_default() += claim.volumes.len();
-    }
-    let all: usize = volumes.values().sum();
-    let mut fleet = recent(inputs, now, None);
+    let mut counted = Counted::of(inputs, ground);
     for (app, losses) in losses(diff) {
-        let of_app = recent(inputs, now, Some(&app)) + losses;
-        let allowed_app = allowed(inputs, volumes.get(&app).copied().unwrap_or(0));
-        let allowed_fleet = allowed(inputs, all);
-        let (what, count, limit) = if of_app > allowed_app {
-            ("the app", of_app, allowed_app)
-        } else if fleet + losses > allowed_fleet {
-            ("the fleet", fleet + losses, allowed_fleet)
-        } else {
-            fleet += losses;
-            continue;
-        };
-        let why = format!(
-            "{what} would lose {count} volumes within 24 hours, and max_loss allows {limit}; \
-             nothing of the app is removed"
-        );
+        let Some(why) = counted.excess(inputs, &app, losses) else { continue };
+        let why = format!("{why}; nothing of the app is removed");
         let hint = "remove it in parts over some days, or raise max_loss in tiedown.toml";
         report.say(Kind::Refused, Object::App { app: app.clone() }, why, hint);
         refuse(diff, &app);
+    }
+}
+
+/// Why so many volumes more of one app must not be lost now; nothing if they may.
+pub(crate) fn loss_forbids(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    app: &AppName,
+    losses: usize,
+) -> Option<String> {
+    Counted::of(inputs, ground).excess(inputs, app, losses)
+}
+
+/// Volumes that there are, and those that were lost of late.
+struct Counted<'g> {
+    now: Timestamp,
+    volumes: BTreeMap<&'g AppName, usize>,
+    /// Of the fleet, those of this plan too.
+    lost: usize,
+}
+
+impl<'g> Counted<'g> {
+    fn of(inputs: &Inputs<'_>, ground: &'g Ground<'_>) -> Self {
+        let now = ground.trusted.values().map(|host| host.reading.asked_at).max();
+        let now = now.unwrap_or_default();
+        let mut volumes: BTreeMap<&AppName, usize> = BTreeMap::new();
+        for claim in ground.claims.values() {
+            *volumes.entry(&claim.slot.app).or_default() += claim.volumes.len();
+        }
+        Self { now, volumes, lost: recent(inputs, now, None) }
+    }
+
+    /// Counts them, or says why they are too many.
+    fn excess(&mut self, inputs: &Inputs<'_>, app: &AppName, losses: usize) -> Option<String> {
+        let of_app = recent(inputs, self.now, Some(app)) + losses;
+        let allowed_app = allowed(inputs, self.volumes.get(app).copied().unwrap_or(0));
+        let allowed_fleet = allowed(inputs, self.volumes.values().sum());
+        let (what, count, limit) = if of_app > allowed_app {
+            ("the app", of_app, allowed_app)
+        } else if self.lost + losses > allowed_fleet {
+            ("the fleet", self.lost + losses, allowed_fleet)
+        } else {
+            self.lost += losses;
+            return None;
+        };
+        Some(format!(
+            "{what} would lose {count} volumes within 24 hours, and max_loss allows {limit}"
+        ))
     }
 }
 

@@ -146,12 +146,14 @@ fn mark(reading: &mut Reading, volume: &VolumeId, marks: &Marks) {
 fn start(reading: &mut Reading, spec: &InstanceSpec, gate: &Gate) {
     let checks = match gate {
         Gate::Healthy { instance, checks, .. } if *instance == spec.id => checks.clone(),
-        Gate::Healthy { .. } | Gate::Open | Gate::StaysUp { .. } => alloc::vec![],
+        Gate::Healthy { .. } | Gate::Open | Gate::StaysUp { .. } | Gate::Finishes { .. } => {
+            alloc::vec![]
+        }
     };
     let healthy = (!checks.is_empty()).then_some(true);
     let state = match spec.role {
-        Role::Release => InstanceState::Finished,
-        Role::Main | Role::Canary | Role::Green | Role::Run => InstanceState::Running,
+        Role::Release | Role::Run => InstanceState::Finished,
+        Role::Main | Role::Canary | Role::Green => InstanceState::Running,
     };
     let view = InstanceView {
         id: spec.id.clone(),
@@ -160,6 +162,8 @@ fn start(reading: &mut Reading, spec: &InstanceSpec, gate: &Gate) {
         release: spec.release.clone(),
         state,
         healthy,
+        said: alloc::vec![],
+        up_since: None,
         address: spec.address,
         ports: spec.ports.clone(),
         volumes: spec.binds.iter().map(|bind| bind.volume.clone()).collect(),

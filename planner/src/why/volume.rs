@@ -5,7 +5,7 @@ use super::{Explanation, Held, Scene, Wanted};
 use crate::diff::age;
 use crate::model::id::VolumeId;
 use crate::model::object::Object;
-use crate::model::volume::VolumeState;
+use crate::model::volume::{VolumeKind, VolumeState};
 use alloc::format;
 
 pub(super) fn why(scene: &Scene<'_, '_>, volume: &VolumeId) -> Explanation {
@@ -13,7 +13,17 @@ pub(super) fn why(scene: &Scene<'_, '_>, volume: &VolumeId) -> Explanation {
     let mut claims = scene.ground.claims.values();
     let claim = claims.find(|claim| claim.volumes.values().any(|v| v.id == *volume));
     let about = match at {
-        Some(at) => format!("volume {} of {} ({volume})", at.view.spec.source, at.view.spec.slot),
+        Some(at) => match (&at.view.spec, &at.view.spec.origin) {
+            (spec, Some(of)) if !spec.kind.is_own() => {
+                format!(
+                    "{} of {of}, volume {} of {} ({volume})",
+                    spec.kind.as_str(),
+                    spec.source,
+                    spec.slot
+                )
+            }
+            (spec, _) => format!("volume {} of {} ({volume})", spec.source, spec.slot),
+        },
         None => format!("volume {volume}"),
     };
     let mut told = scene.told(about, |object| match object {
@@ -54,6 +64,10 @@ pub(super) fn why(scene: &Scene<'_, '_>, volume: &VolumeId) -> Explanation {
                 .unwrap_or_else(|| not(format!("no manifest has a mount for it in {}", claim.slot)))
         }
         (None, Some(at)) => match at.view.state {
+            VolumeState::Retired { .. } if at.view.spec.kind == VolumeKind::Snapshot => {
+                let age = age(scene.ground, at).unwrap_or_default();
+                not(format!("it was taken {age} ago; `tiedown volumes restore` goes back to it"))
+            }
             VolumeState::Retired { .. } => {
                 let age = age(scene.ground, at).unwrap_or_default();
                 not(format!("it was retired {age} ago and is no slot's"))

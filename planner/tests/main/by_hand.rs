@@ -199,6 +199,7 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
             kill_signal: "SIGINT".to_string(),
             kill_timeout: Millis::from_secs(5),
         },
+        ends_within: None,
     }
 }
 

@@ -13,7 +13,7 @@ use planner::model::id::{MachineId, PoolId, digest_of};
 use planner::model::instance::Role;
 use planner::model::name::HostName;
 use planner::model::observed::{
-    Foreign, HostView, InstanceState, Observed, Pool, PoolView, Reading,
+    Foreign, HostView, InstanceState, InstanceView, Observed, Pool, PoolView, Reading,
 };
 use planner::model::permit::{Permit, Permits};
 use planner::model::policy::Policy;
@@ -198,6 +198,12 @@ impl Fleet {
                 *state = InstanceState::Died { why: "killed by signal 9".to_string() };
                 *healthy = Some(false);
             }),
+            Event::CommandDied(slot) => {
+                let instances = self.machines.values_mut().flat_map(|m| m.instances.values_mut());
+                for view in instances.filter(|v| v.slot == *slot && v.role == Role::Release) {
+                    view.state = InstanceState::Died { why: "killed by signal 9".to_string() };
+                }
+            }
             Event::Unhealthy(slot) => self.main(slot, |_, healthy| *healthy = Some(false)),
             Event::Vanished(slot) => {
                 for machine in self.machines.values_mut() {
@@ -211,7 +217,8 @@ impl Fleet {
             }
             Event::Rebooted(host) => {
                 let machine = self.machines.get_mut(host).unwrap();
-                for view in machine.instances.values_mut() {
+                let alive = |view: &&mut InstanceView| view.state.is_alive();
+                for view in machine.instances.values_mut().filter(alive) {
                     view.state = InstanceState::Died { why: "the machine was restarted".into() };
                     view.healthy = Some(false);
                 }

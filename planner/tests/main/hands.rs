@@ -1,16 +1,17 @@
 //! What a person asks for by hand: it is done by a plan like any other, under the same guards,
 //! and nothing else is done with it.
 
+mod snapshots;
+
 use crate::fleet::Fleet;
 use crate::fleet::config::{Config, Event};
 use planner::Planned;
 use planner::by_hand::{Request, plan};
 use planner::check::{Rule, World, check};
-use planner::model::id::{InstanceId, VolumeId};
-use planner::model::instance::Role;
+use planner::model::id::VolumeId;
 use planner::model::slot::SlotId;
 use planner::model::time::Timestamp;
-use planner::model::volume::{VolumeKind, VolumeState};
+use planner::model::volume::VolumeState;
 use planner::plan::change::Verb;
 use planner::plan::step::Act;
 use planner::render::{Plain, text};
@@ -218,65 +219,6 @@ fn a_retired_volume_is_destroyed_when_all_say_so() {
     fleet.apply(&planned.plan, &BTreeSet::new());
     assert_eq!(retired(&fleet), []);
     assert_refused(&fleet, &destroy, "no host has a volume");
-}
-
-#[test]
-fn a_snapshot_is_taken_shown_and_goes_before_its_volume() {
-    let mount = "{ size = \"10GB\", on_remove = \"destroy\", retention_days = 0 }";
-    let mut fleet = settled(&web(1, mount));
-    let of = fleet.claims.slots[&slot("web/app/ewr/1")].volumes.values().next().unwrap().id.clone();
-    let request =
-        |name: &str| Request::Snapshot { volume: of.clone(), name: Some(name.parse().unwrap()) };
-    let planned = by_hand(&fleet, &request("monday"));
-    assert!(shown(&planned).contains("snapshot"), "{}", shown(&planned));
-    assert_eq!(planned.plan.summary().to_string(), "Plan: 1 to add, 0 to change, 0 to destroy.");
-    fleet.apply(&planned.plan, &BTreeSet::new());
-    assert_refused(&fleet, &request("monday"), "has that name");
-    let taken = retired(&fleet);
-    let [(_, snapshot)] = &taken[..] else { panic!("{taken:?}") };
-    // No pass takes it for the slot's, and every pass says that it is there.
-    let planned = fleet.plan();
-    assert!(planned.plan.is_empty(), "{}", shown(&planned));
-    assert!(shown(&planned).contains("snapshot monday"), "{}", shown(&planned));
-    assert_refused(&fleet, &Request::Snapshot { volume: snapshot.clone(), name: None }, "itself");
-    let adopt = Request::Adopt { volume: snapshot.clone(), slot: slot("web/app/ewr/2") };
-    assert_refused(&fleet, &adopt, "not adopted");
-    // The volume that it is of is kept while it is.
-    fleet.config = config(&web(0, mount));
-    turn(&mut fleet);
-    fleet.config.permits = vec!["destroy".to_string(), "retained".to_string()];
-    turn(&mut fleet);
-    assert_eq!(retired(&fleet).len(), 2, "{}", shown(&fleet.plan()));
-    assert_refused(&fleet, &Request::Destroy { volume: of.clone() }, "keeps its data readable");
-    let planned = by_hand(&fleet, &Request::Destroy { volume: snapshot.clone() });
-    fleet.apply(&planned.plan, &BTreeSet::new());
-    let planned = by_hand(&fleet, &Request::Destroy { volume: of.clone() });
-    fleet.apply(&planned.plan, &BTreeSet::new());
-    assert_eq!(retired(&fleet), []);
-}
-
-#[test]
-fn a_clone_that_was_left_behind_goes() {
-    let mut fleet = settled(&web(1, "\"10GB\""));
-    let host = fleet.claims.slots[&slot("web/app/ewr/1")].host.clone();
-    let machine = fleet.machines.get_mut(&host).unwrap();
-    let mut clone = machine.volumes.values().next().unwrap().clone();
-    clone.spec.origin = Some(clone.spec.id.clone());
-    clone.spec.kind = VolumeKind::Clone;
-    clone.spec.id = VolumeId::of_copy(&clone.spec.id, VolumeKind::Clone, "v1", Timestamp(1));
-    let mut canary = machine.instances.values().next().unwrap().clone();
-    canary.id = InstanceId::parse("0123456789abcd").unwrap();
-    (canary.role, canary.address) = (Role::Canary, "10.1.0.99".parse().unwrap());
-    canary.volumes = BTreeSet::from([clone.spec.id.clone()]);
-    machine.volumes.insert(clone.spec.id.clone(), clone.clone());
-    machine.instances.insert(canary.id.clone(), canary);
-    let planned = fleet.plan();
-    let acts: Vec<String> = planned.plan.steps().map(|step| step.id.0.clone()).collect();
-    let removed = format!("remove-clone {}", clone.spec.id);
-    assert_eq!(acts, ["stop-instance 0123456789abcd".to_string(), removed], "{}", shown(&planned));
-    turn(&mut fleet);
-    assert_eq!(fleet.machines[&host].volumes.len(), 1);
-    assert!(fleet.plan().plan.is_empty());
 }
 
 #[test]

@@ -216,6 +216,10 @@ pub(super) async fn carry_out(
     if is_idle(looked) && output.format == Format::Text {
         return Ok(ending.exit());
     }
+    if output.passes_on && output.format == Format::Text {
+        output.say(&summary::summary(&outcome, &looked.plan));
+        return Ok(ending.exit());
+    }
     let checks = match looked.desired.apps.is_empty() {
         true => checks_of(ask.snapshot, ask.settings),
         false => checks(&looked.desired),

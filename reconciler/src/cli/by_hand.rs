@@ -43,7 +43,12 @@ pub(super) struct Wish<'a> {
 /// Plans it, shows it, and does it.
 pub(super) async fn run(wish: Wish<'_>, global: &Global, output: Output) -> anyhow::Result<Exit> {
     if wish.question.is_some() && (!output.can_ask() || output.format == Format::Json) {
-        let hint = "run it in a terminal, or say --auto-approve --allow-destroy";
+        let hint = match &wish.request {
+            Request::Destroy { .. } => {
+                "run it in a terminal, or say --auto-approve --allow-destroy"
+            }
+            _ => "run it in a terminal, or say --auto-approve",
+        };
         return Err(Usage::new("nobody can be asked here, so nothing was begun", hint).into());
     }
     let repository = global.repository()?;
@@ -66,7 +71,7 @@ pub(super) async fn run(wish: Wish<'_>, global: &Global, output: Output) -> anyh
     if is_idle(&looked) {
         return idle(&looked, output);
     }
-    let shown = unless_closed(show(&looked, output))?;
+    let shown = output.passes_on || unless_closed(show(&looked, output))?;
     if let Some(question) = wish.question
         && !(shown && confirmed(&question(&looked), output))
     {

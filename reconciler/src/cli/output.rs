@@ -31,6 +31,8 @@ pub(super) struct Output {
     pub(super) format: Format,
     /// Whether JSON comes as one object a line, as things happen.
     pub(super) lines: bool,
+    /// Whether what an instance writes is the result, and all else is beside it.
+    pub(super) passes_on: bool,
 }
 
 impl Output {

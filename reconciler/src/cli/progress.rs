@@ -43,6 +43,16 @@ impl Progress {
             let _ = self.output.json(&Timed { at, event });
             return;
         }
+        if let (Event::Output { text, .. }, true) = (event, self.output.passes_on) {
+            let pass_on = || {
+                let _ = self.output.result(&format!("{text}\n"));
+            };
+            match &self.bar {
+                Some(bar) => bar.suspend(pass_on),
+                None => pass_on(),
+            }
+            return;
+        }
         if let Some(line) = line(event) {
             match &self.bar {
                 Some(bar) => bar.suspend(|| self.output.say(&line)),
@@ -82,6 +92,11 @@ fn line(event: &Event) -> Option<String> {
             let how = if *stale { "stale" } else { "failed" };
             format!("  {} for {object}: {how}: {why}", step.0)
         }
+        Event::Output { object, text } => {
+            let lines: Vec<String> =
+                text.lines().map(|line| format!("  {object} | {line}")).collect();
+            lines.join("\n")
+        }
         Event::GatePassed { object } => format!("  {object}: up"),
         Event::GateFailed { object, why } => format!("  {object}: did not come up: {why}"),
         Event::RolloutEnded { rollout, end } => match end {
@@ -102,6 +117,7 @@ fn moving(event: &Event) -> Option<String> {
         | Event::WaveBegan { .. }
         | Event::StepDone { .. }
         | Event::StepFailed { .. }
+        | Event::Output { .. }
         | Event::GatePassed { .. }
         | Event::GateFailed { .. }
         | Event::RolloutEnded { .. } => None,

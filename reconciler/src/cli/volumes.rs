@@ -17,10 +17,11 @@ use planner::model::id::VolumeId;
 use planner::model::name::SnapshotName;
 use planner::model::observed::HostView;
 use planner::model::permit::Permits;
+use planner::plan::step::Act;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Show volumes, take snapshots, destroy retired ones, or give one to a slot.
+/// Show volumes, take snapshots and go back to them, destroy retired ones, or give one to a slot.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -32,6 +33,7 @@ enum What {
     List(ListArgs),
     Show(ShowArgs),
     Snapshot(SnapshotArgs),
+    Restore(RestoreArgs),
     Destroy(DestroyArgs),
     Adopt(AdoptArgs),
 }
@@ -67,6 +69,26 @@ struct SnapshotArgs {
     /// What to call it among the volume's snapshots.
     #[arg(long, value_name = "NAME")]
     name: Option<SnapshotName>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Let a slot go back to what a snapshot holds: into a new volume, and the one that it has is retired
+/// and kept.
+///
+/// Also to what a retired volume of the slot holds. The data is copied while the slot runs; then its
+/// instance is stopped and started again on the new volume.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes restore vol_0123456789abcdef
+  tiedown volumes restore vol_0123456789abcdef --auto-approve")]
+struct RestoreArgs {
+    /// The id of the snapshot or retired volume.
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
+    /// Do not ask.
+    #[arg(long)]
+    auto_approve: bool,
     #[command(flatten)]
     how: How,
 }
@@ -111,6 +133,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         What::List(ListArgs {}) => list(global, output).await.map(Ending::exit),
         What::Show(args) => show(args, global, output).await.map(Ending::exit),
         What::Snapshot(args) => snapshot(args, global, output).await,
+        What::Restore(args) => restore(args, global, output).await,
         What::Destroy(args) => destroy(args, global, output).await,
         What::Adopt(args) => adopt(args, global, output).await,
     }
@@ -182,6 +205,30 @@ async fn snapshot(args: &SnapshotArgs, global: &Global, output: Output) -> anyho
         question: None,
     };
     by_hand::run(wish, global, output).await
+}
+
+async fn restore(args: &RestoreArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
+    let volume = volume_id(&args.snapshot)?;
+    let wish = Wish {
+        purpose: format!("restore {volume}"),
+        request: Request::Restore { volume },
+        permits: Permits::NONE,
+        how: &args.how,
+        question: (!args.auto_approve).then_some(restoring),
+    };
+    by_hand::run(wish, global, output).await
+}
+
+/// Names what is put away: what was written since is only there.
+fn restoring(looked: &Looked) -> String {
+    let retired = looked.plan.steps().find_map(|step| match &step.act {
+        Act::RetireVolume { volume, .. } => Some(volume.to_string()),
+        _ => None,
+    });
+    format!(
+        "Do you want to stop the slot and go back? What was written since is kept in {}, retired.",
+        retired.unwrap_or_default()
+    )
 }
 
 async fn destroy(args: &DestroyArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {

@@ -99,7 +99,8 @@ fn hosts(
             }
             None => StorageSettings::Local { path },
         };
-        let settings = HostSettings { spec, storage, runtime: host.runtime.clone() };
+        let keys = host.keys.clone();
+        let settings = HostSettings { spec, storage, runtime: host.runtime.clone(), keys };
         hosts.insert(host.name.value.clone(), settings);
         subnets.push((&host.name.value, subnet));
     }

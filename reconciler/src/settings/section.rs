@@ -191,6 +191,16 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// `true` or `false`.
+    pub fn flag(&self, reader: &mut Reader<'_>, key: &str) -> Option<bool> {
+        let (item, span) = self.item(key)?;
+        let flag = item.as_bool();
+        if flag.is_none() {
+            self.mistyped(reader, key, span, item, "true or false");
+        }
+        flag
+    }
+
     /// A whole number, no less than `least`.
     pub fn count(&self, reader: &mut Reader<'_>, key: &str, least: u32) -> Option<u32> {
         let (item, span) = self.item(key)?;

@@ -1,12 +1,13 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
 use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{DriftPolicy, MaxLoss, OnDrift, Policy, Spread};
+use planner::model::policy::{DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -55,6 +56,8 @@ pub struct WrittenHost {
     pub lvm: Option<At<(String, String)>>,
     /// `driver` of `runtime`, or process.
     pub runtime: RuntimeDriver,
+    /// `keys`.
+    pub keys: KeysSettings,
 }
 
 impl WrittenHost {
@@ -105,17 +108,6 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         hosts,
         policy,
     })
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = Path::new(text);
-    let plain =
-        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if path.is_absolute() && plain && path.parent().is_some() {
-        return Ok(path.to_owned());
-    }
-    let shown: String = text.chars().take(80).collect();
-    Err(format!("{shown:?} must be an absolute path without `..`, and not `/`"))
 }
 
 fn inside(text: &str) -> Result<String, String> {
@@ -193,8 +185,9 @@ fn hosts(reader: &mut Reader<'_>, file: &Section<'_>) -> Vec<WrittenHost> {
 }
 
 fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHost> {
-    const KEYS: [&str; 10] = [
+    const KEYS: [&str; 11] = [
         "name", "region", "zone", "state", "was", "subnet", "memory", "cpus", "storage", "runtime",
+        "keys",
     ];
     section.allow(reader, &KEYS);
     for (key, example) in [
@@ -218,6 +211,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
     let storage = storage.map(|storage| read_storage(reader, &storage));
     let runtime = section.has("runtime");
     let runtime = if runtime { read_runtime(reader, section) } else { Some(PROCESS) };
+    let keys = keys::read(reader, section);
     let name = name?;
     let (path, capacity, lvm) = storage??;
     // A host that was renamed has its directory under the name that it was made with.
@@ -236,6 +230,7 @@ fn read_host(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<WrittenHo
         capacity,
         lvm,
         runtime: runtime?,
+        keys,
     })
 }
 
@@ -342,7 +337,7 @@ fn unix_socket(text: &str) -> Result<PathBuf, String> {
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss", "drift"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -352,16 +347,30 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
         count = loss.count(reader, "count", 0);
         share = loss.thousandths(reader, "share", 0..=1000);
     }
+    let full = section.table(reader, "full", "`full`");
+    let full = full.map_or(default.full, |full| read_full(reader, &full));
     let drift = section.table(reader, "drift", "[policy.drift]");
     let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
     Policy {
         drift,
+        full,
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
         max_loss: MaxLoss {
             count: count.unwrap_or(default.max_loss.count),
             share_thousandths: share.unwrap_or(default.max_loss.share_thousandths),
         },
+    }
+}
+
+fn read_full(reader: &mut Reader<'_>, section: &Section<'_>) -> Fullness {
+    section.allow(reader, &["data", "metadata", "warned"]);
+    let default = Fullness::default();
+    let mut share = |key: &str| section.thousandths(reader, key, 0..=1000);
+    Fullness {
+        data_thousandths: share("data").unwrap_or(default.data_thousandths),
+        metadata_thousandths: share("metadata").unwrap_or(default.metadata_thousandths),
+        warned_thousandths: share("warned").unwrap_or(default.warned_thousandths),
     }
 }
 

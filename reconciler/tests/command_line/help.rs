@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 44] = [
     "",
     "init",
     "doctor",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 35] = [
     "volumes",
     "volumes list",
     "volumes show",
+    "volumes snapshot",
+    "volumes restore",
     "volumes destroy",
     "volumes adopt",
     "secrets",
@@ -35,8 +37,15 @@ const COMMANDS: [&str; 35] = [
     "hold",
     "unhold",
     "restart",
+    "run",
     "down",
     "resume",
+    "host",
+    "host init",
+    "keys",
+    "keys export",
+    "keys verify",
+    "keys import",
     "schema",
     "completions",
     "man",

@@ -12,7 +12,8 @@ pub(crate) fn corpus() -> Option<PathBuf> {
     match path.join("expected.json").canonicalize() {
         Ok(file) => file.parent().map(PathBuf::from),
         Err(_) => {
-            println!("SKIPPED: no corpus of manifests at {}; set TIEDOWN_CORPUS", path.display());
+            let path = path.display();
+            crate::skipped(&format!("no corpus of manifests at {path}; set TIEDOWN_CORPUS"));
             None
         }
     }

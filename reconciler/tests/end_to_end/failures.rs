@@ -110,13 +110,12 @@ fn what_hands_did_is_named_whatever_it_was() {
             let done = command.args(&program[1..]).arg(&image).args(size).output().unwrap();
             assert!(done.status.success(), "{done:?}");
         }
-        fleet.apply();
         let said = fleet.run(&["drift"]);
         assert_eq!(said.code, 2, "{said}");
         let line = format!("volume data of {slot} ({volume}): size: 1GB -> 2GiB\n");
-        assert_eq!(said.out, line, "{said}");
+        assert!(said.out.ends_with(&line), "{said}");
     } else {
-        eprintln!("SKIPPED a volume grown by hand: volumes are directories here, without a size");
+        crate::skipped("a volume grown by hand: volumes are directories here, without a size");
     }
     fleet.apply();
     for (slot, address, _) in fleet.slots() {

@@ -8,10 +8,36 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for a state before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Numbers of the fleets that are there now.
+static NETS: Mutex<BTreeSet<u8>> = Mutex::new(BTreeSet::new());
+static FREED: Condvar = Condvar::new();
+
+/// A number that no other fleet has as long as this one is there.
+struct Net(u8);
+
+impl Net {
+    fn take(net: u8) -> Self {
+        let nets = NETS.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = |nets: &mut BTreeSet<u8>| nets.contains(&net);
+        let waited = FREED.wait_timeout_while(nets, PATIENCE * 10, taken);
+        let (mut nets, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(nets.insert(net), "a test has two fleets with the number {net}");
+        Self(net)
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        NETS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        FREED.notify_all();
+    }
+}
 
 /// The program of the tests' apps: serves HTTP on its own address, keeps lines on its volume.
 const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
@@ -36,7 +62,7 @@ while (my $c = $s->accept) {
 pub(crate) struct Fleet {
     root: tempfile::TempDir,
     /// Distinguishes this fleet's addresses and name from those of other tests at the same time.
-    net: u8,
+    net: Net,
     /// Runs tiedown as this user, if not as the test's own.
     user: Option<u32>,
 }
@@ -49,6 +75,7 @@ impl Fleet {
 
     /// The same, with tiedown run as an ordinary user.
     pub(crate) fn of_user(net: u8, user: Option<u32>) -> Self {
+        let net = Net::take(net);
         let root = tempfile::tempdir().unwrap();
         let fleet = Self { root, net, user };
         fs::create_dir_all(fleet.repo()).unwrap();
@@ -68,20 +95,26 @@ impl Fleet {
     /// A tiedown.toml with these hosts.
     pub(crate) fn settings(&self, hosts: &[(&str, &str)]) -> String {
         let state = self.state();
-        let mut text = format!("fleet = \"t{}\"\nstate_dir = {state:?}\n", self.net);
+        let mut text = format!("fleet = \"t{}\"\nstate_dir = {state:?}\n", self.net.0);
         text.push_str("[policy]\nmax_loss = { count = 100, share = 1.0 }\n");
         for (index, (name, region)) in hosts.iter().enumerate() {
-            let first = if self.user.is_some() { 127 } else { 10 };
             write!(
                 text,
-                "[[hosts]]\nname = {name:?}\nregion = {region:?}\nsubnet = \"{first}.{}.{index}.0/24\"\n\
+                "[[hosts]]\nname = {name:?}\nregion = {region:?}\nsubnet = \"{}.{}.{index}.0/24\"\n\
                  memory = \"4GB\"\ncpus = 8\nstorage = {{ driver = \"local\", capacity = \"5GB\" }}\n\
                  runtime = {{ driver = \"process\" }}\n",
-                self.net
+                self.first(),
+                self.net.0
             )
             .unwrap();
         }
         text
+    }
+
+    /// What its addresses begin with: an ordinary user's are of the loopback.
+    pub(crate) fn first(&self) -> u8 {
+        let root = rustix::process::geteuid().is_root() && self.user.is_none();
+        if root { 10 } else { 127 }
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
@@ -161,6 +194,18 @@ impl Fleet {
     /// Runs tiedown to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs a program on demand in a group, to its end.
+    pub(crate) fn run_on_demand(&self, group: &str, argv: &[&str]) -> Said {
+        Said::of(&self.on_demand(group, argv).output().unwrap())
+    }
+
+    /// The command that runs a program on demand, not yet run.
+    pub(crate) fn on_demand(&self, group: &str, argv: &[&str]) -> Command {
+        let mut command = self.command(&["run", group]);
+        command.arg("--").args(argv);
+        command
     }
 
     /// Runs tiedown in another clone to its end.

@@ -22,7 +22,7 @@ fn under(fleet: &Fleet, prefix: &[&str], args: &[&str]) -> (i32, String) {
 fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED {test}: only root has privileges to give up");
+        crate::skipped(&format!("{test}: only root has privileges to give up"));
     }
     root
 }

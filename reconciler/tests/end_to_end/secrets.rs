@@ -45,7 +45,9 @@ fn instances_get_secrets_and_nothing_else_does() {
 #[test]
 fn the_same_as_an_ordinary_user() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED the_same_as_an_ordinary_user: the test above ran as one");
+        crate::skipped(
+            "secrets as another user: only root can become one; this is an ordinary one",
+        );
         return;
     }
     secrets(&Fleet::of_user(152, Some(ORDINARY_USER)));

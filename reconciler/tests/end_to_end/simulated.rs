@@ -134,7 +134,7 @@ fn plain(observed: &Observed, claims: &Claims) -> (Observed, Claims) {
             // What a pool that is made is like is the driver's to say.
             pool.used = Size::ZERO;
             (pool.extent, pool.header) = (Size::ZERO, Size::ZERO);
-            (pool.cap_enforced, pool.grows_online) = (true, true);
+            (pool.cap_enforced, pool.grows_online, pool.copies_online) = (true, true, true);
         }
         for view in reading.volumes.values_mut() {
             view.allocated = Size::ZERO;
@@ -143,7 +143,8 @@ fn plain(observed: &Observed, claims: &Claims) -> (Observed, Claims) {
             }
         }
         for view in reading.instances.values_mut() {
-            (view.healthy, view.restarts) = (None, 0);
+            (view.healthy, view.restarts, view.up_since) = (None, 0, None);
+            view.said.clear();
             view.checks.clear();
             if let InstanceState::Failed { why } = &mut view.state {
                 why.clear();

@@ -13,9 +13,7 @@ fn a_commit_becomes_running_slots_and_data_outlives_a_redeploy() {
 #[test]
 fn the_same_as_an_ordinary_user() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!(
-            "SKIPPED the_same_as_an_ordinary_user: only root can become another user; the test above ran as one"
-        );
+        crate::skipped("another user: only root can become one; all other tests run as this one");
         return;
     }
     deploy_and_redeploy(&Fleet::of_user(82, Some(ORDINARY_USER)));

@@ -41,9 +41,7 @@ fn tools_made_for_terraforms_plan_json_take_ours() {
     let programs = match installed(root.path()) {
         Ok(programs) => programs,
         Err(why) => {
-            eprintln!(
-                "SKIPPED tools_made_for_terraforms_plan_json_take_ours: {TOOLS:?} could not be installed: {why}"
-            );
+            crate::skipped(&format!("{TOOLS:?}: could not be installed: {why}"));
             return;
         }
     };

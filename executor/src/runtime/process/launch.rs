@@ -42,6 +42,10 @@ pub struct Launch {
     pub network: Network,
     /// When to start it again after it ended by itself.
     pub restart: Restart,
+    /// How long each run of the program may take, in milliseconds; then it is killed. None: for
+    /// ever.
+    #[serde(default)]
+    pub ends_within_ms: Option<u64>,
     /// Signal number that asks the program to stop (15 is SIGTERM).
     pub kill_signal: i32,
     /// How long the program has after `kill_signal` before SIGKILL, in milliseconds.

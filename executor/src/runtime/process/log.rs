@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::runtime::LOG_MARK;
+
 /// A log larger than this is put aside when the next run begins, in bytes.
 const LARGE: u64 = 16 << 20;
 
@@ -22,6 +24,6 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 /// Adds a line of the supervisor's own. A full disk must not take the instance down.
 pub(super) fn say(path: &Path, line: &str) {
     if let Ok(mut log) = OpenOptions::new().append(true).open(path) {
-        let _ = writeln!(log, "tiedown: {line}");
+        let _ = writeln!(log, "{LOG_MARK}{line}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::record::Place;
 use super::{Bind, BindSource, Error, GuestFile, Launch, Limits, Network, Refusal};
-use super::{Restart, SealedIn, SecretFile, State};
+use super::{Restart, SealedIn, SecretFile, State, TOOK_TOO_LONG};
 use crate::ensure::Ensured;
 use crate::names;
 use crate::runtime::{Runtime, RuntimeError, Start};
@@ -12,10 +12,12 @@ use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::id::InstanceId;
 use planner::model::instance::{self, InstanceSpec, Supervision};
 use planner::model::name::FleetName;
+use planner::model::network::Port;
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
+use planner::model::time::{Millis, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -133,6 +135,16 @@ impl Runtime for ProcessRuntime {
         Ok(Ensured::Made)
     }
 
+    /// An instance with a network of its own is alone on its address.
+    async fn listens(&self, id: &InstanceId, address: Ipv4Addr, port: Port) -> Result<(), String> {
+        if !self.shares_ports {
+            return Ok(());
+        }
+        let (directory, place) = (self.place(id), SocketAddr::new(IpAddr::V4(address), port.0));
+        let seen = tokio::task::spawn_blocking(move || super::listens(&directory, place));
+        seen.await.map_err(|error| error.to_string())?
+    }
+
     async fn trees(&self) -> Result<BTreeSet<String>, RuntimeError> {
         let mut digests = BTreeSet::new();
         for directory in self.directories()? {
@@ -230,6 +242,7 @@ impl ProcessRuntime {
             secrets: self.secrets(instance),
             network: self.network(instance),
             restart: restart(instance.supervision.restart),
+            ends_within_ms: instance.ends_within.map(|span| span.0),
             kill_signal: signal(&instance.supervision.kill_signal)?,
             kill_timeout_ms: instance.supervision.kill_timeout.0,
             hidden: vec![self.state.clone()],
@@ -283,6 +296,15 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
         let what = format!("the instance in {}", directory.display());
         return Err(RuntimeError::Unreadable { what, why: "its record is gone".to_owned() });
     };
+    let up_since = match record.state {
+        State::Running { started_at_ms, .. } => Some(Timestamp(started_at_ms / 1000)),
+        State::Starting
+        | State::Backoff { .. }
+        | State::Finished { .. }
+        | State::Failed { .. }
+        | State::Stopped
+        | State::Died { .. } => None,
+    };
     let restarts = match record.state {
         State::Running { restarts, .. } | State::Backoff { restarts, .. } => restarts,
         State::Starting
@@ -291,15 +313,12 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
         | State::Stopped
         | State::Died { .. } => 0,
     };
-    Ok(Some(seen(spec, state(record.state), restarts)))
+    let state = state(record.state, spec.ends_within);
+    Ok(Some(InstanceView { up_since, restarts, ..seen(spec, state) }))
 }
 
 /// An instance as its specification says and as it was found.
-pub(in crate::runtime) fn seen(
-    spec: InstanceSpec,
-    state: InstanceState,
-    restarts: u32,
-) -> InstanceView {
+pub(in crate::runtime) fn seen(spec: InstanceSpec, state: InstanceState) -> InstanceView {
     InstanceView {
         id: spec.id,
         slot: spec.slot,
@@ -307,6 +326,8 @@ pub(in crate::runtime) fn seen(
         release: spec.release,
         state,
         healthy: None,
+        said: Vec::new(),
+        up_since: None,
         address: spec.address,
         ports: spec.ports,
         volumes: spec.binds.into_iter().map(|bind| bind.volume).collect(),
@@ -314,15 +335,19 @@ pub(in crate::runtime) fn seen(
         checks: Vec::new(),
         memory: spec.guest.memory,
         cpus: spec.guest.cpus,
-        restarts,
+        restarts: 0,
     }
 }
 
-fn state(state: State) -> InstanceState {
+fn state(state: State, ends_within: Option<Millis>) -> InstanceState {
     match state {
         State::Starting | State::Running { .. } => InstanceState::Running,
         State::Backoff { .. } => InstanceState::Restarting,
         State::Finished { code: 0 } => InstanceState::Finished,
+        State::Finished { code: TOOK_TOO_LONG } if ends_within.is_some() => {
+            let span = ends_within.unwrap_or_default();
+            InstanceState::Failed { why: format!("its program did not end within {span}") }
+        }
         State::Finished { code } => {
             InstanceState::Failed { why: format!("its program ended with status {code}") }
         }
@@ -414,13 +439,11 @@ fn refused(act: &str, refusal: Refusal) -> RuntimeError {
         Refusal::Mounted { source_path, by } => {
             RuntimeError::Held { volume: names::volume_of(&source_path), holder: by }
         }
-        Refusal::PortTaken { address: std::net::SocketAddr::V4(address), by } => {
-            RuntimeError::PortTaken {
-                port: address.port(),
-                address: *address.ip(),
-                holder: by.unwrap_or_else(|| "another program".to_owned()),
-            }
-        }
+        Refusal::PortTaken { address: SocketAddr::V4(address), by } => RuntimeError::PortTaken {
+            port: address.port(),
+            address: *address.ip(),
+            holder: by.unwrap_or_else(|| "another program".to_owned()),
+        },
         other @ (Refusal::Supervised { .. }
         | Refusal::PortTaken { .. }
         | Refusal::Host { .. }

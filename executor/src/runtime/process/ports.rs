@@ -25,35 +25,86 @@ pub(super) fn free(address: IpAddr, ports: &[u16]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a process below `ancestor`, or it itself, is who answers there.
+///
+/// # Errors
+/// Who it is instead, if we may see it.
+pub(super) fn listens(ancestor: u32, place: SocketAddr) -> Result<(), String> {
+    let sockets = sockets(place);
+    // One that listens on this very address is asked before one that listens on all.
+    let exact = sockets.iter().any(|socket| socket.exact);
+    let asked: Vec<&Socket> = sockets.iter().filter(|socket| socket.exact == exact).collect();
+    let mut others = None;
+    for pid in processes().filter(|pid| asked.iter().any(|socket| socket.is_of(*pid))) {
+        if descends(pid, ancestor) {
+            return Ok(());
+        }
+        others.get_or_insert(pid);
+    }
+    Err(match others {
+        Some(pid) => format!("it is {} that answers on {place}, not the instance", named(pid)),
+        None => format!("it is not the instance that answers on {place}"),
+    })
+}
+
+/// Whether `ancestor` is the process, its parent, or further up. What loses its parent within a
+/// pid namespace becomes a child of the namespace's first process.
+fn descends(pid: u32, ancestor: u32) -> bool {
+    let parent = |pid: &u32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = line.rsplit_once(')')?;
+        fields.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    std::iter::successors(Some(pid), parent).any(|pid| pid == ancestor)
+}
+
 /// The program and process that listens there, if we may see it.
 fn listener(wanted: SocketAddr) -> Option<String> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
+    let sockets = sockets(wanted);
+    let holds = |pid: &u32| sockets.iter().any(|socket| socket.is_of(*pid));
+    processes().find(holds).map(named)
+}
+
+fn named(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("{} (process {pid})", name.trim())
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A socket that listens.
+#[derive(Debug, PartialEq, Eq)]
+struct Socket {
+    /// How a descriptor of it reads in /proc/PID/fd.
+    link: String,
+    /// Whether it listens on the one address, and not on all.
+    exact: bool,
+}
+
+impl Socket {
+    fn is_of(&self, pid: u32) -> bool {
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        descriptors.filter_map(Result::ok).any(|descriptor| {
+            fs::read_link(descriptor.path()).is_ok_and(|to| to.as_os_str() == self.link.as_str())
+        })
+    }
+}
+
+fn sockets(wanted: SocketAddr) -> Vec<Socket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let tables = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
+    tables
         .flat_map(|table| {
             table.lines().filter_map(|line| listening(line, wanted)).collect::<Vec<_>>()
         })
-        .collect();
-    for process in fs::read_dir("/proc").ok()?.filter_map(Result::ok) {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        let Ok(fds) = fs::read_dir(process.path().join("fd")) else { continue };
-        let has = fds.filter_map(Result::ok).any(|fd| {
-            fs::read_link(fd.path())
-                .is_ok_and(|to| inodes.iter().any(|inode| to.as_os_str() == inode.as_str()))
-        });
-        if has {
-            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(format!("{} (process {pid})", name.trim()));
-        }
-    }
-    None
+        .collect()
 }
 
 /// The socket of a line of /proc/net/tcp that listens (state 0A, proc_net(5)) where `wanted` is.
-fn listening(line: &str, wanted: SocketAddr) -> Option<String> {
+fn listening(line: &str, wanted: SocketAddr) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (address, port) = fields.next()?.rsplit_once(':')?;
     let state = fields.nth(1)?;
@@ -62,7 +113,8 @@ fn listening(line: &str, wanted: SocketAddr) -> Option<String> {
     let clashes =
         address == wanted.ip() || address.is_unspecified() || wanted.ip().is_unspecified();
     let matches = state == "0A" && clashes && u16::from_str_radix(port, 16) == Ok(wanted.port());
-    matches.then(|| format!("socket:[{inode}]"))
+    let exact = address == wanted.ip();
+    matches.then(|| Socket { link: format!("socket:[{inode}]"), exact })
 }
 
 /// Words of 32 bits in the machine's order, as the kernel prints an address.
@@ -87,8 +139,10 @@ mod tests {
                     1000        0 12345 1 0000000000000000 100 0 0 10 0";
         let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
         let here = at("127.0.0.1:8080");
-        assert_eq!(listening(line, here).as_deref(), Some("socket:[12345]"));
-        assert_eq!(listening(line, at("0.0.0.0:8080")).as_deref(), Some("socket:[12345]"));
+        let socket = |exact| Some(Socket { link: "socket:[12345]".to_owned(), exact });
+        assert_eq!(listening(line, here), socket(true));
+        assert_eq!(listening(line, at("0.0.0.0:8080")), socket(false));
+        assert_eq!(listening(&line.replace("0100007F", "00000000"), here), socket(false));
         assert_eq!(listening(line, at("127.0.0.2:8080")), None);
         assert_eq!(listening(line, at("127.0.0.1:8081")), None);
         assert_eq!(listening(&line.replace(" 0A ", " 01 "), here), None);
@@ -104,6 +158,10 @@ mod tests {
             panic!("the port is taken by this very process");
         };
         assert_eq!(at, address);
+        let myself = std::process::id();
+        assert_eq!(listens(myself, address), Ok(()));
+        let other = listens(u32::MAX, address).expect_err("nobody descends from there");
+        assert!(other.contains(&format!("(process {myself})")), "{other}");
         assert!(by.contains(&format!("(process {})", std::process::id())), "{by}");
     }
 }

@@ -19,7 +19,7 @@ use super::limits::Cage;
 use super::record::{Holder, Identity, Place, Record, State, now_ms};
 use super::refusal::{cannot, cannot_at};
 use super::tree::{End, Tree};
-use super::{Refusal, kernel, log, network, ports};
+use super::{Refusal, TOOK_TOO_LONG, kernel, log, network, ports};
 use crate::command;
 
 /// The first pause before a restart; each further one in a row is twice as long.
@@ -263,9 +263,22 @@ impl Supervisor<'_> {
 
     /// Until the program has ended, by itself or because we were asked.
     async fn watch(&mut self, tree: &mut Tree) -> Result<End, Refusal> {
+        let limit = self.launch.ends_within_ms.map(Duration::from_millis);
+        let too_long = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             end = tree.end() => return end,
             _ = self.term.recv() => self.stopping = true,
+            () = too_long => {
+                let millis = self.launch.ends_within_ms.unwrap_or_default();
+                let line = format!("the program did not end within {millis} ms and is killed");
+                log::say(&self.place.log(), &line);
+                return Ok(End::Ended(TOOK_TOO_LONG));
+            }
         }
         self.heed();
         tree.signal(self.launch.kill_signal).await;

@@ -9,11 +9,12 @@ use super::marks::Label;
 use super::program::{LONG, lvm, program, run, status, to_end};
 use super::record::VolumeRecord;
 use super::status::Target;
-use super::{LvmStorage, Volume, conflict, kernel, life, unreadable};
+use super::{LvmStorage, Volume, conflict, header, kernel, life, unreadable};
 use crate::ensure::Ensured;
 use crate::names;
 use crate::storage::StorageError;
 use planner::model::id::VolumeId;
+use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use std::path::Path;
@@ -28,19 +29,18 @@ impl LvmStorage {
         spec: &VolumeSpec,
         now: Timestamp,
     ) -> Result<Ensured, StorageError> {
-        let (snapshot, origin) = self.get(of).await?;
+        let (mut snapshot, origin) = self.get(of).await?;
         let pool = self.our_pool(&snapshot)?;
-        if self.is_made(&snapshot, &pool, spec).await? {
+        if self.is_made(&mut snapshot, &pool, spec).await? {
             return Ok(Ensured::AlreadySo);
         }
         can_be_copied(&origin, spec)?;
         self.fit_for_more(&snapshot)?;
         let record = self.begin(spec, &pool)?;
         self.keys.ensure(&spec.id).map_err(|error| disk::key_error(&spec.id, error))?;
-        let dir = self.dir.volume(&spec.id);
         let (mut volume, state) = match spec.kind {
             VolumeKind::Own => {
-                let volume = self.make_empty(record, &dir, VolumeState::Making).await?;
+                let volume = self.make_empty(record, VolumeState::Making).await?;
                 self.fill(&origin, &volume).await?;
                 (volume, VolumeState::Attached)
             }
@@ -69,17 +69,8 @@ impl LvmStorage {
         mut record: VolumeRecord,
     ) -> Result<Volume, StorageError> {
         let (id, of) = (record.spec.id.clone(), origin.label.spec.id.clone());
-        if let Some(open) = kernel::mapped()?.get(&names::opened(&of)) {
-            disk::flush(&origin.dir, &kernel::node(&names::opened(&of), open)?)?;
-        }
-        let label = Label {
-            fleet: self.fleet.clone(),
-            pool: record.pool.clone(),
-            spec: record.spec.clone(),
-            state: VolumeState::Making,
-            formatted: false,
-            generation: record.generation,
-        };
+        self.flush(origin).await?;
+        let label = self.label_of(&record, VolumeState::Making);
         let tags = label.tags();
         let command = lvm("lvcreate")?
             .args(["-q", "-y", "-s", "-kn", "-n", id.as_str()])
@@ -89,7 +80,7 @@ impl LvmStorage {
         let dir = self.dir.volume(&id);
         record.settled = true;
         record.write(&dir)?;
-        self.activate(&id).await?;
+        self.activate(id.as_str()).await?;
         let lv = self.read().await?.volumes.remove(id.as_str());
         let lv = lv.filter(|lv| lv.origin.as_deref() == Some(of.as_str()));
         let Some(lv) = lv.filter(|lv| lv.size == whole(label.spec.size)) else {
@@ -104,13 +95,23 @@ impl LvmStorage {
         Ok(volume)
     }
 
+    /// Trims a volume that is open, and writes out what was written to it.
+    pub(super) async fn flush(&self, volume: &Volume) -> Result<(), StorageError> {
+        let id = &volume.label.spec.id;
+        let name = names::opened(id);
+        let Some(open) = kernel::mapped()?.remove(&name) else { return Ok(()) };
+        let pool = self.read().await?.volumes.remove(&self.pool);
+        let block = pool.map_or(Size::ZERO, |pool| pool.chunk);
+        disk::flush(id, &volume.dir, &kernel::node(&name, &open)?, block).await
+    }
+
     /// Puts the volume's own key and identity in place of those that came with the data.
     async fn rekey(&self, of: &VolumeId, volume: &Volume) -> Result<(), StorageError> {
         let id = &volume.label.spec.id;
         let device = kernel::node(&names::mapped(&self.group, id.as_str()), &self.thin(volume)?)?;
         let bytes = crate::keys::KEY_BYTES.to_string();
         let mut keys = self.key(of)?;
-        keys.append(&mut self.key(id)?);
+        keys.extend_from_slice(&self.key(id)?);
         // Both keys come by the one pipe: the old one is read first.
         let command = program("cryptsetup")?
             .args(["luksChangeKey", "-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"])
@@ -125,7 +126,8 @@ impl LvmStorage {
             .arg(names::luks_uuid(id))
             .arg(&device);
         run(format!("naming volume {id}"), command).await?;
-        disk::sync(&device)
+        disk::sync(&device)?;
+        header::keep(&volume.dir, &device)
     }
 
     /// Encrypts an empty volume and fills it with the file system of another one that nobody uses.

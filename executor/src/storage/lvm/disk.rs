@@ -1,6 +1,7 @@
 //! A volume from its thin device up: activated, decrypted, its file system made and grown. Knows
 //! each device by its uuid, never by its name or number alone.
 
+use super::header;
 use super::kernel::{self, Mapped};
 use super::program::{lvm, program, run, status};
 use super::{HEADER, LvmStorage, Volume, io, unreadable};
@@ -15,6 +16,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How long the kernel may take to unmount what a process that is gone had mounted.
 const LETTING_GO: Duration = Duration::from_secs(3);
@@ -32,7 +34,7 @@ impl LvmStorage {
         let id = &volume.label.spec.id;
         let (thin_name, name) = (names::mapped(&self.group, id.as_str()), names::opened(id));
         if !kernel::mapped()?.contains_key(&thin_name) {
-            self.activate(id).await?;
+            self.activate(id.as_str()).await?;
         }
         let thin = self.thin(volume)?;
         if !kernel::mapped()?.contains_key(&name) {
@@ -55,9 +57,9 @@ impl LvmStorage {
         kernel::node(&name, &decrypted(id, &thin)?)
     }
 
-    pub(super) async fn activate(&self, id: &VolumeId) -> Result<(), StorageError> {
-        let command = lvm("lvchange")?.args(["-q", "-ay", "-K"]).arg(self.full(id.as_str()));
-        run(format!("activating volume {id}"), command).await.map(drop)
+    pub(super) async fn activate(&self, name: &str) -> Result<(), StorageError> {
+        let command = lvm("lvchange")?.args(["-q", "-ay", "-K"]).arg(self.full(name));
+        run(format!("activating volume {name}"), command).await.map(drop)
     }
 
     /// The volume's thin device: the one that LVM means, as large as LVM says.
@@ -80,7 +82,7 @@ impl LvmStorage {
         Ok(device)
     }
 
-    pub(super) fn key(&self, id: &VolumeId) -> Result<Vec<u8>, StorageError> {
+    pub(super) fn key(&self, id: &VolumeId) -> Result<Zeroizing<Vec<u8>>, StorageError> {
         self.keys.get(id).map(|key| key.expose()).map_err(|error| key_error(id, error))
     }
 
@@ -114,6 +116,7 @@ impl LvmStorage {
             .arg(&device)
             .input(self.key(id)?);
         run(format!("encrypting volume {id}"), command).await?;
+        header::keep(&volume.dir, &device)?;
         self.open(volume).await
     }
 
@@ -138,21 +141,21 @@ impl LvmStorage {
         }
     }
 
-    /// Erases the key slots: without them even the right key opens nothing.
+    /// Erases the key slots, and the copy of them: without them even the right key opens nothing.
     pub(super) async fn erase(&self, volume: &Volume) -> Result<(), StorageError> {
         let id = &volume.label.spec.id;
         let name = names::mapped(&self.group, id.as_str());
         if !kernel::mapped()?.contains_key(&name) {
-            self.activate(id).await?;
+            self.activate(id.as_str()).await?;
         }
         let device = kernel::node(&name, &self.thin(volume)?)?;
         let command = program("cryptsetup")?.args(["isLuks", "--type", "luks2"]).arg(&device);
-        if status(format!("looking at volume {id}"), command).await? != 0 {
-            return Ok(());
+        if status(format!("looking at volume {id}"), command).await? == 0 {
+            let command = program("cryptsetup")?.args(["luksErase", "-q"]).arg(&device);
+            run(format!("erasing the keys of volume {id}"), command).await?;
+            sync(&device)?;
         }
-        let command = program("cryptsetup")?.args(["luksErase", "-q"]).arg(&device);
-        run(format!("erasing the keys of volume {id}"), command).await?;
-        sync(&device)
+        header::forget(&volume.dir)
     }
 }
 
@@ -214,10 +217,21 @@ fn mount_again(open: &Path, place: &Path) -> Result<(), StorageError> {
         .map_err(|error| io("mounting", place)(error.into()))
 }
 
-/// Writes everything out that whoever has the volume mounted has written to it.
-pub(super) fn flush(dir: &VolumeDir, open: &Path) -> Result<(), StorageError> {
+/// Gives the pool back what files no longer use, then writes everything out that whoever has the
+/// volume mounted has written to it.
+pub(super) async fn flush(
+    id: &VolumeId,
+    dir: &VolumeDir,
+    open: &Path,
+    block: Size,
+) -> Result<(), StorageError> {
     let place = dir.growing();
     mount_again(open, &place)?;
+    // Less than a block of the pool would free nothing.
+    let command = program("fstrim")?.args(["--minimum", &block.bytes().to_string()]).arg(&place);
+    if let Err(error) = run(format!("trimming volume {id}"), command).await {
+        tracing::warn!(%error, "volume {id} was not trimmed; nothing depends on it");
+    }
     let flushed = File::open(&place)
         .and_then(|file| rustix::fs::syncfs(&file).map_err(Into::into))
         .map_err(io("syncing", &place));

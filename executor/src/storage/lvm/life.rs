@@ -6,6 +6,7 @@ use super::listing::{Found, forget};
 use super::marks::Label;
 use super::pool::bytes;
 use super::program::{lvm, run};
+use super::record::VolumeRecord;
 use super::status::Target;
 use super::{HEADER, LvmStorage, Volume, conflict, io};
 use crate::ensure::Ensured;
@@ -18,31 +19,46 @@ use planner::model::size::Size;
 use planner::model::time::Timestamp;
 use planner::model::volume::{Keeping, VolumeSpec, VolumeState};
 use planner::plan::step::Marks;
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 impl LvmStorage {
     /// Makes a volume's marks what `next` says, and writes it down before and after.
     pub(super) async fn commit(&self, volume: Volume, next: Label) -> Result<(), StorageError> {
-        let Volume { label, mut record, dir, .. } = volume;
-        let next = Label { generation: label.generation.saturating_add(1), ..next };
+        let (mut record, next) = Self::begin_commit(&volume, next)?;
+        let [act, args @ ..] = &self.marking(&volume.label, &next)[..] else {
+            unreachable!("it has an act")
+        };
+        run(format!("marking volume {}", next.spec.id), lvm(act)?.args(args)).await?;
+        record.settled = true;
+        record.write(&volume.dir)
+    }
+
+    /// Writes down what the marks are going to be; says how they are then.
+    pub(super) fn begin_commit(
+        volume: &Volume,
+        next: Label,
+    ) -> Result<(VolumeRecord, Label), StorageError> {
+        let mut record = volume.record.clone();
+        let next = Label { generation: volume.label.generation.saturating_add(1), ..next };
         record.spec = next.spec.clone();
         record.state = next.state;
         record.formatted = next.formatted;
         record.ever_attached |= next.state == VolumeState::Attached;
         record.generation = next.generation;
         record.settled = false;
-        record.write(&dir)?;
-        let (old, new): (BTreeSet<String>, BTreeSet<String>) = (label.tags(), next.tags());
-        let id = &next.spec.id;
-        let command = lvm("lvchange")?
-            .arg("-q")
-            .args(old.difference(&new).flat_map(|tag| ["--deltag", tag]))
-            .args(new.difference(&old).flat_map(|tag| ["--addtag", tag]))
-            .arg(self.full(id.as_str()));
-        run(format!("marking volume {id}"), command).await?;
-        record.settled = true;
-        record.write(&dir)
+        record.write(&volume.dir)?;
+        Ok((record, next))
+    }
+
+    /// The command of LVM that changes a volume's marks.
+    pub(super) fn marking(&self, old: &Label, new: &Label) -> Vec<String> {
+        let (before, after) = (old.tags(), new.tags());
+        let each = |option: &'static str, tag: &String| [option.to_owned(), tag.clone()];
+        let mut words = vec!["lvchange".to_owned(), "-q".to_owned()];
+        words.extend(before.difference(&after).flat_map(|tag| each("--deltag", tag)));
+        words.extend(after.difference(&before).flat_map(|tag| each("--addtag", tag)));
+        words.push(self.full(new.spec.id.as_str()));
+        words
     }
 
     /// Makes sure that nobody uses the volume, and closes it. While the answer is kept, nobody
@@ -130,7 +146,7 @@ impl LvmStorage {
                 let dir = self.dir.volume(id);
                 (record.generation, record.settled) = (1, false);
                 record.write(&dir)?;
-                self.make_empty(record, &dir, VolumeState::Making).await?
+                self.make_empty(record, VolumeState::Making).await?
             }
             Found::Gone(record) => {
                 return Err(conflict(id, format!("is {}", record.state.as_str())));
@@ -145,6 +161,10 @@ impl LvmStorage {
             VolumeState::Making | VolumeState::Attached => now,
             VolumeState::Erasing => return Err(not_so(&volume.label)),
         };
+        // What it does not use is the pool's, while it is kept; a broken file system is kept too.
+        if let Err(error) = self.flush(&volume).await {
+            tracing::warn!(error = crate::chain(&error), "volume {id} was not trimmed");
+        }
         let _idle = self.idle_file(id, &volume.dir).await?;
         if let Some(Target::Thin { mapped }) =
             snapshot.targets.get(&names::mapped(&self.group, id.as_str()))
@@ -197,7 +217,8 @@ impl LvmStorage {
             }
         }
         // Whatever was copied from it in the pool is encrypted by the same key.
-        if let Some(copy) = self.list().await?.volumes.values().find(|view| view.spec.copies(id)) {
+        if let Some(copy) = self.list(&snapshot)?.volumes.values().find(|view| view.spec.copies(id))
+        {
             return Err(copied(id, &copy.spec));
         }
         let copy = snapshot.volumes.values().find(|lv| lv.origin.as_deref() == Some(id.as_str()));

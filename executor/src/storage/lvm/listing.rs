@@ -48,25 +48,24 @@ impl LvmStorage {
         let output = run(act.clone(), command).await?;
         let volumes = report::parse(&output.stdout)
             .map_err(|why| unreadable(format!("what lvs says of {}", self.group), why))?;
-        let output =
-            run("asking the kernel for devices".to_owned(), program("dmsetup")?.arg("status"))
-                .await?;
+        // Looking changes nothing: without this every pool would write its metadata first.
+        let command = program("dmsetup")?.args(["status", "--noflush"]);
+        let output = run("asking the kernel for devices".to_owned(), command).await?;
         let targets = status::parse(&String::from_utf8_lossy(&output.stdout))
             .map_err(|why| unreadable("what dmsetup says".to_owned(), why))?;
         Ok(Snapshot { volumes, targets, mapped: kernel::mapped()? })
     }
 
-    pub(super) async fn list(&self) -> Result<Contents, StorageError> {
-        let snapshot = self.read().await?;
-        let pool = self.our_pool(&snapshot)?;
+    pub(super) fn list(&self, snapshot: &Snapshot) -> Result<Contents, StorageError> {
+        let pool = self.our_pool(snapshot)?;
         let mut contents = Contents::default();
         let in_pool = snapshot.volumes.values().filter(|lv| lv.pool.as_ref() == Some(&self.pool));
         for lv in in_pool {
             match self.ours(lv, &pool)? {
                 Some(label) => {
                     let id = label.spec.id.clone();
-                    if let Found::Whole(volume) = self.find(&snapshot, &pool, &id)? {
-                        contents.volumes.insert(id, self.view(&snapshot, &volume)?);
+                    if let Found::Whole(volume) = self.find(snapshot, &pool, &id)? {
+                        contents.volumes.insert(id, self.view(snapshot, &volume)?);
                     }
                 }
                 None => contents.foreign.push(Foreign {
@@ -80,7 +79,7 @@ impl LvmStorage {
             if contents.volumes.contains_key(&id) {
                 continue;
             }
-            if let Found::Begun(record) = self.find(&snapshot, &pool, &id)? {
+            if let Found::Begun(record) = self.find(snapshot, &pool, &id)? {
                 let VolumeRecord { spec, state, formatted, .. } = record;
                 let view = VolumeView { spec, state, allocated: Size::ZERO, formatted };
                 contents.volumes.insert(id, view);
@@ -136,7 +135,11 @@ impl LvmStorage {
     }
 
     /// The marks of a volume, if they are ours and it is no copy.
-    fn ours(&self, lv: &LogicalVolume, pool: &PoolId) -> Result<Option<Label>, StorageError> {
+    pub(super) fn ours(
+        &self,
+        lv: &LogicalVolume,
+        pool: &PoolId,
+    ) -> Result<Option<Label>, StorageError> {
         let is = |key, value: &str| marks::value_of(&lv.tags, key) == Some(value);
         if !is("fleet", self.fleet.as_str())
             || !is("pool", pool.as_str())

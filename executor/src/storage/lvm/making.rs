@@ -12,7 +12,7 @@ use super::status::Target;
 use super::{LvmStorage, Volume, conflict, io, life, unreadable};
 use crate::durable;
 use crate::ensure::Ensured;
-use crate::names::{self, VolumeDir, mark};
+use crate::names::{self, mark};
 use crate::storage::StorageError;
 use crate::storage::local::listing::remove_remnant;
 use planner::model::id::{PoolId, VolumeId};
@@ -22,17 +22,16 @@ use std::fs;
 
 impl LvmStorage {
     pub(super) async fn ensure_made(&self, spec: &VolumeSpec) -> Result<Ensured, StorageError> {
-        let (snapshot, pool) = self.ready().await?;
+        let (mut snapshot, pool) = self.ready().await?;
         let extent = snapshot.volumes.get(&self.pool).map_or(Size::ZERO, |pool| pool.extent);
         life::whole_extents(&spec.id, spec.size, extent)?;
-        let dir = self.dir.volume(&spec.id);
-        if self.is_made(&snapshot, &pool, spec).await? {
+        if self.is_made(&mut snapshot, &pool, spec).await? {
             return Ok(Ensured::AlreadySo);
         }
         self.fit_for_more(&snapshot)?;
         let record = self.begin(spec, &pool)?;
         self.keys.ensure(&spec.id).map_err(|error| disk::key_error(&spec.id, error))?;
-        let volume = self.make_empty(record, &dir, VolumeState::Making).await?;
+        let volume = self.make_empty(record, VolumeState::Making).await?;
         self.format(&volume).await?;
         let attached =
             Label { state: VolumeState::Attached, formatted: true, ..volume.label.clone() };
@@ -44,7 +43,7 @@ impl LvmStorage {
     /// removed; an error if it is there and otherwise.
     pub(super) async fn is_made(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &mut Snapshot,
         pool: &PoolId,
         spec: &VolumeSpec,
     ) -> Result<bool, StorageError> {
@@ -65,6 +64,7 @@ impl LvmStorage {
                     self.idle(&spec.id, &dir).await?;
                     self.begin(spec, pool)?;
                     self.remove(&spec.id).await?;
+                    *snapshot = self.read().await?;
                     Ok(false)
                 }
                 _ => Err(life::not_so(&volume.label)),
@@ -108,31 +108,48 @@ impl LvmStorage {
     /// Makes the thin device with its marks and proves that nothing is in it.
     pub(super) async fn make_empty(
         &self,
-        mut record: VolumeRecord,
-        dir: &VolumeDir,
+        record: VolumeRecord,
         state: VolumeState,
     ) -> Result<Volume, StorageError> {
-        let spec = record.spec.clone();
-        let label = Label {
+        let label = self.label_of(&record, state);
+        let [act, args @ ..] = &self.creation(&label)[..] else { unreachable!("it has an act") };
+        run(format!("making volume {}", record.spec.id), lvm(act)?.args(args)).await?;
+        let snapshot = self.read().await?;
+        self.proven_empty(&snapshot, record, label).await
+    }
+
+    /// The first marks of a volume.
+    pub(super) fn label_of(&self, record: &VolumeRecord, state: VolumeState) -> Label {
+        Label {
             fleet: self.fleet.clone(),
             pool: record.pool.clone(),
-            spec: spec.clone(),
+            spec: record.spec.clone(),
             state,
             formatted: false,
             generation: record.generation,
-        };
-        let tags = label.tags();
-        let command = lvm("lvcreate")?
-            .args(["-q", "-y", "-Wn", "-V"])
-            .arg(bytes(whole(spec.size)))
-            .arg("-T")
-            .arg(self.full(&self.pool))
-            .args(["-n", spec.id.as_str()])
-            .args(tags.iter().flat_map(|tag| ["--addtag", tag]));
-        run(format!("making volume {}", spec.id), command).await?;
+        }
+    }
+
+    /// The command of LVM that makes a thin device with these marks.
+    pub(super) fn creation(&self, label: &Label) -> Vec<String> {
+        let VolumeSpec { id, size, .. } = &label.spec;
+        let mut words = ["lvcreate", "-q", "-y", "-Wn", "-V"].map(str::to_owned).to_vec();
+        words.extend([bytes(whole(*size)), "-T".to_owned(), self.full(&self.pool)]);
+        words.extend(["-n".to_owned(), id.to_string()]);
+        words.extend(label.tags().into_iter().flat_map(|tag| ["--addtag".to_owned(), tag]));
+        words
+    }
+
+    /// A thin device that was just made, if it is as it should be and nothing is in it.
+    pub(super) async fn proven_empty(
+        &self,
+        snapshot: &Snapshot,
+        mut record: VolumeRecord,
+        label: Label,
+    ) -> Result<Volume, StorageError> {
+        let (spec, dir) = (record.spec.clone(), self.dir.volume(&record.spec.id));
         record.settled = true;
-        record.write(dir)?;
-        let snapshot = self.read().await?;
+        record.write(&dir)?;
         let lv = snapshot.volumes.get(spec.id.as_str()).cloned();
         let lv = lv.ok_or_else(|| {
             unreadable(format!("volume {}", spec.id), "it was made, and is not there".to_owned())
@@ -151,7 +168,7 @@ impl LvmStorage {
             let why = format!("it was made with {}, not {} and its header", lv.size, spec.size);
             return Err(unreadable(format!("volume {}", spec.id), why));
         }
-        Ok(Volume { lv, label, record, dir: dir.clone() })
+        Ok(Volume { lv, label, record, dir })
     }
 
     /// LVM gave a new volume a thin device that was there before and holds somebody's data, which

@@ -1,8 +1,9 @@
 //! The thin pool: whose it is, how full it is, and whether it is fit for new volumes. Puts right
 //! what an interrupted command of LVM left behind; never repairs what could lose data.
 
+use super::kernel::Mapped;
 use super::listing::Snapshot;
-use super::marks;
+use super::marks::{self, Label};
 use super::program::{lvm, run};
 use super::report::LogicalVolume;
 use super::status::{Mode, PoolStatus, Target};
@@ -14,16 +15,7 @@ use crate::storage::{PoolMarks, StorageError};
 use planner::model::id::PoolId;
 use planner::model::observed::{Fill, Pool, PoolView};
 use planner::model::size::Size;
-
-/// No volume is made or grown from here on, in hundredths of the pool's data: what is full fails
-/// writes of every volume in it.
-const DATA_MOST: u64 = 85;
-
-/// The same for the pool's metadata: when that is full, every volume fails at once.
-const METADATA_MOST: u64 = 75;
-
-/// How many hundredths before those it is warned.
-const WARNED_BEFORE: u64 = 15;
+use planner::model::volume::VolumeState;
 
 /// Blocks of a new pool. Large blocks need little metadata.
 const CHUNK: &str = "512k";
@@ -31,19 +23,25 @@ const CHUNK: &str = "512k";
 /// Metadata of a new pool: generous, because it cannot be had back once it is full.
 const METADATA: (Size, Size) = (Size::from_mib(32), Size::from_mib(4096));
 
+/// Has thin_check(8), which LVM runs whenever it activates a pool, take back that the kernel asks
+/// for a check, if it finds nothing. Neither LVM's default nor a repair does that.
+const CLEAR_NEEDS_CHECK: &str = r#"global/thin_check_options=["-q","--clear-needs-check-flag"]"#;
+
 impl LvmStorage {
-    pub(super) async fn look_at_pool(&self) -> Result<PoolView, StorageError> {
-        let mut snapshot = self.read().await?;
-        if self.pool_marks(&snapshot)?.is_none() {
-            return Ok(PoolView::Absent);
+    /// Reads everything, with the pool active: after a reboot nothing has asked for it yet, and
+    /// only the kernel knows its use.
+    pub(super) async fn read_active(&self) -> Result<Snapshot, StorageError> {
+        let snapshot = self.read().await?;
+        if self.pool_marks(&snapshot)?.is_none() || self.pool_status(&snapshot)?.is_some() {
+            return Ok(snapshot);
         }
-        if self.pool_status(&snapshot)?.is_none() {
-            // After a reboot nothing has asked for it yet, and only the kernel knows its use.
-            self.activate_pool().await?;
-            snapshot = self.read().await?;
-        }
-        let Some((lv, marks)) = self.pool_marks(&snapshot)? else { return Ok(PoolView::Absent) };
-        let Some(status) = self.pool_status(&snapshot)? else {
+        self.activate_pool().await?;
+        self.read().await
+    }
+
+    pub(super) fn view_of_pool(&self, snapshot: &Snapshot) -> Result<PoolView, StorageError> {
+        let Some((lv, marks)) = self.pool_marks(snapshot)? else { return Ok(PoolView::Absent) };
+        let Some(status) = self.pool_status(snapshot)? else {
             return Err(unreadable(self.what(), "it could not be activated".to_owned()));
         };
         Ok(PoolView::Present(Pool {
@@ -58,10 +56,7 @@ impl LvmStorage {
             cap_enforced: true,
             grows_online: image::grows_online(),
             copies_online: true,
-            fill: Some(Fill {
-                data: thousandths(status.data),
-                metadata: thousandths(status.metadata),
-            }),
+            fill: Some(fill(&status)),
         }))
     }
 
@@ -71,7 +66,7 @@ impl LvmStorage {
     }
 
     /// The pool and its marks; nothing if it certainly is not there, or is bare and empty.
-    fn pool_marks<'s>(
+    pub(super) fn pool_marks<'s>(
         &self,
         snapshot: &'s Snapshot,
     ) -> Result<Option<(&'s LogicalVolume, PoolMarks)>, StorageError> {
@@ -126,8 +121,23 @@ impl LvmStorage {
         let Some(status) = self.pool_status(snapshot)? else { return Ok(()) };
         let refused = |found: String| Err(StorageError::Conflict { what: self.what(), found });
         let at = self.full(&self.pool);
+        let fill = fill(&status);
+        if let Some(why) = self.full.excess(fill) {
+            return refused(format!(
+                "{why}: lvextend -L +SIZE {at} for data, lvextend --poolmetadatasize +SIZE {at} for \
+                 metadata"
+            ));
+        }
+        if let Some(why) = self.full.nearly(fill) {
+            tracing::warn!("{} {why}", self.what());
+        }
         if status.needs_check {
-            return refused(format!("needs a check of its metadata: lvconvert --repair {at}"));
+            let (group, clear) = (&self.group, CLEAR_NEEDS_CHECK);
+            return refused(format!(
+                "needs a check of its metadata, because writes to it failed: see the kernel's log \
+                 about its disk, then `vgchange -an {group}` and `lvchange -ay -K --config \
+                 '{clear}' {at}`; if that finds damage, `lvconvert --repair {at}` before it"
+            ));
         }
         match status.mode {
             Mode::Writable => {}
@@ -135,57 +145,73 @@ impl LvmStorage {
             Mode::OutOfData => return refused(format!("is full: lvextend -L +SIZE {at}")),
         }
         let recorded = snapshot.volumes.get(&self.pool).and_then(|lv| lv.transaction);
-        if recorded.is_some_and(|recorded| recorded != status.transaction) {
+        // One ahead: LVM has a change in its queue and makes it with the next one.
+        if recorded.is_some_and(|lvm| lvm != status.transaction && !queued(lvm, status)) {
             let (kernel, lvm) = (status.transaction, recorded.unwrap_or_default());
             return refused(format!(
-                "is at change {kernel}, and LVM's metadata at {lvm}: if that came from a backup, \
-                 nothing must be made in it"
+                "is at change {kernel}, and LVM's metadata at {lvm}: one of them came from a \
+                 backup, and nothing must be made in it"
             ));
-        }
-        for (what, (used, total), most, way) in [
-            ("data", status.data, DATA_MOST, "lvextend -L +SIZE"),
-            ("metadata", status.metadata, METADATA_MOST, "lvextend --poolmetadatasize +SIZE"),
-        ] {
-            let percent = used.saturating_mul(100) / total;
-            if percent >= most {
-                return refused(format!(
-                    "has {percent} % of its {what} in use, and takes nothing more from {most} %: {way} {at}"
-                ));
-            }
-            if percent + WARNED_BEFORE >= most {
-                tracing::warn!("{} has {percent} % of its {what} in use", self.what());
-            }
         }
         Ok(())
     }
 
-    /// Resumes devices that an interrupted command left suspended, and gives them the size that
-    /// LVM says they have. Says whether anything was done.
+    /// Resumes devices that an interrupted command left suspended, gives them the size that LVM
+    /// says they have, and has the kernel make the change that LVM has in its queue. Says whether
+    /// anything was done.
     pub(super) async fn heal(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
+        let half = |lv: &LogicalVolume, device: Option<&Mapped>| {
+            device.is_some_and(|device| device.suspended || device.size != lv.size)
+        };
+        let device = |name: &str| snapshot.mapped.get(name);
         let mut healed = false;
-        let layer = snapshot.mapped.get(&names::mapped_pool(&self.group, &self.pool));
-        let own = || snapshot.mapped.get(&names::mapped(&self.group, &self.pool));
-        let device = layer.or_else(own);
-        let status = self.pool_status(snapshot)?;
         if let Some(lv) = snapshot.volumes.get(&self.pool) {
-            let behind = status.zip(lv.transaction).is_some_and(|(s, t)| s.transaction != t);
-            if behind || device.is_some_and(|device| device.suspended || device.size != lv.size) {
+            let layer = device(&names::mapped_pool(&self.group, &self.pool));
+            let own = || device(&names::mapped(&self.group, &self.pool));
+            if half(lv, layer.or_else(own)) {
                 self.refresh(&lv.name).await?;
                 healed = true;
             }
         }
-        let ours = snapshot
-            .volumes
-            .values()
-            .filter(|lv| lv.pool.as_ref() == Some(&self.pool) && marks::has_marks(&lv.tags));
-        for lv in ours {
-            let device = snapshot.mapped.get(&names::mapped(&self.group, &lv.name));
-            if device.is_some_and(|device| device.suspended || device.size != lv.size) {
+        for lv in self.marked(snapshot) {
+            if half(lv, device(&names::mapped(&self.group, &lv.name))) {
                 self.refresh(&lv.name).await?;
                 healed = true;
             }
         }
-        Ok(healed)
+        Ok(self.deliver(snapshot).await? || healed)
+    }
+
+    /// Volumes in the pool that have marks of ours.
+    fn marked<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s LogicalVolume> {
+        let pool = self.pool.clone();
+        let all = snapshot.volumes.values();
+        all.filter(move |lv| lv.pool.as_ref() == Some(&pool) && marks::has_marks(&lv.tags))
+    }
+
+    /// LVM writes down what the kernel's pool shall make or delete, then has it done. Cut in
+    /// between, it is done when an active volume of the pool is refreshed, or with the next change
+    /// of the pool; activating and refreshing the pool itself does nothing about it.
+    async fn deliver(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
+        let recorded = snapshot.volumes.get(&self.pool).and_then(|lv| lv.transaction);
+        let status = self.pool_status(snapshot)?;
+        if !recorded.zip(status).is_some_and(|(lvm, status)| queued(lvm, status)) {
+            return Ok(false);
+        }
+        let active = |lv: &&LogicalVolume| {
+            snapshot.targets.contains_key(&names::mapped(&self.group, &lv.name))
+        };
+        // What is still to be made cannot be activated: it goes when it is made again.
+        let whole = |lv: &&LogicalVolume| {
+            Label::parse(&lv.tags).is_ok_and(|label| label.state != VolumeState::Making)
+        };
+        let any = self.marked(snapshot).find(active).or_else(|| self.marked(snapshot).find(whole));
+        let Some(lv) = any else { return Ok(false) };
+        if !active(&lv) {
+            self.activate(&lv.name).await?;
+        }
+        self.refresh(&lv.name).await?;
+        Ok(true)
     }
 
     async fn refresh(&self, name: &str) -> Result<(), StorageError> {
@@ -220,13 +246,11 @@ impl LvmStorage {
             run(format!("marking {}", self.what()), command).await?;
             return Ok(Ensured::Made);
         }
-        let (least, most) = METADATA;
-        let metadata = Size::from_bytes(size.bytes() / 512).clamp(least, most);
         let command = lvm("lvcreate")?
             .args(["-q", "-y", "-T", "-c", CHUNK, "-Zy", "--discards", "passdown"])
             .args(["--errorwhenfull", "y", "--poolmetadataspare", "y"])
             .arg("--poolmetadatasize")
-            .arg(bytes(metadata))
+            .arg(bytes(metadata_of(size)))
             .arg("-L")
             .arg(bytes(size))
             .args(tags)
@@ -239,6 +263,22 @@ impl LvmStorage {
     pub(super) fn full(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
     }
+}
+
+/// Metadata of a pool of that size.
+pub(super) fn metadata_of(size: Size) -> Size {
+    let (least, most) = METADATA;
+    // LVM takes whole extents of it, whatever was asked for.
+    Size::from_bytes(size.bytes() / 512).clamp(least, most).rounded_up_to(Size::from_mib(4))
+}
+
+/// Whether LVM has written a change down that the kernel has not made yet.
+fn queued(lvm: u64, kernel: PoolStatus) -> bool {
+    kernel.transaction.checked_add(1) == Some(lvm)
+}
+
+fn fill(status: &PoolStatus) -> Fill {
+    Fill { data: thousandths(status.data), metadata: thousandths(status.metadata) }
 }
 
 /// A share, rounded up: what is nearly full is not less full than it is.

@@ -39,14 +39,57 @@ pub struct LogicalVolume {
     pub group_free: Size,
 }
 
-#[derive(Deserialize)]
-struct Document {
-    report: Vec<Section>,
+/// The fields asked for of disks.
+pub const PHYSICAL_FIELDS: &str = "pv_name,vg_name,vg_free";
+
+/// A disk that LVM uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhysicalVolume {
+    /// Its path, as LVM calls it.
+    pub name: String,
+    /// The group it is of; empty if it is of none.
+    pub group: String,
+    /// What is free in the group.
+    pub group_free: Size,
 }
 
 #[derive(Deserialize)]
-struct Section {
-    lv: Vec<BTreeMap<String, String>>,
+struct Document {
+    report: Vec<BTreeMap<String, Vec<Row>>>,
+}
+
+type Row = BTreeMap<String, String>;
+
+/// The rows of the one section of that kind.
+fn rows(json: &[u8], kind: &str) -> Result<Vec<Row>, String> {
+    let document: Document = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let [section] = &document.report[..] else {
+        return Err(format!("it has {} reports, not one", document.report.len()));
+    };
+    section.get(kind).cloned().ok_or_else(|| format!("it has no report of {kind}"))
+}
+
+/// Reads the JSON of `pvs`, asked as that of `lvs`.
+///
+/// # Errors
+/// What is missing or cannot be understood, in words.
+pub fn physical(json: &[u8]) -> Result<Vec<PhysicalVolume>, String> {
+    let text = |row: &Row, key: &str| {
+        row.get(key).cloned().ok_or_else(|| format!("it does not say {key}"))
+    };
+    let read = |row: &Row| {
+        let free = text(row, "vg_free")?;
+        let bytes: u64 = match free.as_str() {
+            "" => 0,
+            free => free.parse().map_err(|_| format!("it says vg_free is {free:?}"))?,
+        };
+        Ok(PhysicalVolume {
+            name: text(row, "pv_name")?,
+            group: text(row, "vg_name")?,
+            group_free: Size::from_bytes(bytes),
+        })
+    };
+    rows(json, "pv")?.iter().map(read).collect()
 }
 
 /// Reads the JSON (`--reportformat json --units b --nosuffix`), by name.
@@ -54,20 +97,16 @@ struct Section {
 /// # Errors
 /// What is missing or cannot be understood, in words.
 pub fn parse(json: &[u8]) -> Result<BTreeMap<String, LogicalVolume>, String> {
-    let document: Document = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let [section] = &document.report[..] else {
-        return Err(format!("it has {} reports, not one", document.report.len()));
-    };
     let mut volumes = BTreeMap::new();
-    for row in &section.lv {
-        let volume = volume(row)?;
+    for row in rows(json, "lv")? {
+        let volume = volume(&row)?;
         // One row for each segment: the first describes the volume.
         volumes.entry(volume.name.clone()).or_insert(volume);
     }
     Ok(volumes)
 }
 
-fn volume(row: &BTreeMap<String, String>) -> Result<LogicalVolume, String> {
+fn volume(row: &Row) -> Result<LogicalVolume, String> {
     let text = |key: &str| match row.get(key) {
         Some(text) => Ok(text.clone()),
         None => Err(format!("it does not say {key}")),

@@ -47,20 +47,26 @@ pub(super) fn group(
         secret_files: written.files.iter().filter_map(|f| secret_file(f, problems)).collect(),
         secrets: BTreeMap::new(),
         primary_region: None,
-        guest: written.guest.as_ref().map_or(
-            Guest { swap: swap(manifest), ..Guest::DEFAULT },
-            |guest| Guest {
-                memory: Size::from_mib(guest.memory_mib),
-                cpus: guest.cpus,
-                swap: swap(manifest),
-            },
-        ),
+        guest: guest(manifest, written.guest.as_ref()),
         has_services: !written.services.is_empty(),
         ports: services::ports(written),
         checks: services::checks(written, problems),
         supervision: supervision(manifest, written),
         deploy: deploy(&manifest.deploy),
     }
+}
+
+/// A machine as meant.
+pub(super) fn guest(
+    manifest: &Manifest,
+    written: Option<&crate::manifest::section::vm::Guest>,
+) -> Guest {
+    let swap = swap(manifest);
+    written.map_or(Guest { swap, ..Guest::DEFAULT }, |guest| Guest {
+        memory: Size::from_mib(guest.memory_mib),
+        cpus: guest.cpus,
+        swap,
+    })
 }
 
 /// `exec` replaces everything; a command replaces `cmd`; an entrypoint goes before either.

@@ -74,6 +74,7 @@ fn http(request: &HttpRequest) -> Probe {
         protocol: or(&request.protocol, "http"),
         headers: request.headers.clone(),
         tls_skip_verify: request.tls_skip_verify,
+        tls_server_name: request.tls_server_name.clone().filter(|name| !name.is_empty()),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::manifest::keys;
 use crate::manifest::nearest::nearest;
 use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
+use crate::manifest::section::services::Service;
 use crate::manifest::section::tiedown::{Canary, Tiedown};
 use crate::manifest::section::vm::{self, Vm};
 use crate::manifest::written::{empty, given};
@@ -146,6 +147,15 @@ fn strategy(
         return None;
     };
     if written.mounts.is_empty() {
+        if strategy == Strategy::Bluegreen && !has_checks(written) {
+            let message = "bluegreen needs a check that says when the second set serves";
+            problems
+                .add(Code::BluegreenWithoutChecks, text.span, message)
+                .label("the app has no checks")
+                .hint(
+                    "add [[http_service.checks]] or [checks.NAME], or write strategy = \"rolling\"",
+                );
+        }
         return Some(strategy);
     }
     match strategy {
@@ -167,4 +177,10 @@ fn strategy(
         Strategy::Canary | Strategy::Rolling | Strategy::Immediate => {}
     }
     Some(strategy)
+}
+
+fn has_checks(written: &Written) -> bool {
+    let http = written.http_service.as_ref().is_some_and(|service| !service.checks.is_empty());
+    let any = |service: &Service| !service.tcp_checks.is_empty() || !service.http_checks.is_empty();
+    http || !written.checks.is_empty() || written.services.iter().any(any)
 }

@@ -78,7 +78,8 @@ const fn is_loss(change: &Change) -> bool {
         | Verb::TakeBack
         | Verb::Redeploy
         | Verb::Restart
-        | Verb::Update => false,
+        | Verb::Update
+        | Verb::Run => false,
     }
 }
 
@@ -272,6 +273,7 @@ const fn verb(verb: Verb) -> (&'static str, &'static str, Tone) {
         Verb::Redeploy => ("-/+", "redeploy", Tone::Change),
         Verb::Restart => ("-/+", "restart", Tone::Change),
         Verb::Update => ("~", "update", Tone::Change),
+        Verb::Run => ("+", "run", Tone::Change),
     }
 }
 
@@ -296,7 +298,7 @@ fn field(page: &mut Page<'_>, field: &Field, verb: Verb) {
                 0 | 1 => value,
                 lines => format!("({lines} lines)"),
             };
-            let fresh = matches!(verb, Verb::Create | Verb::TakeBack);
+            let fresh = matches!(verb, Verb::Create | Verb::TakeBack | Verb::Run);
             let gone = matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove);
             let sign = match (before, after) {
                 (Some(_), None) if !gone => "- ",

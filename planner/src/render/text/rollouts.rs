@@ -2,6 +2,7 @@
 
 use super::Page;
 use crate::model::desired::Strategy;
+use crate::model::id::InstanceId;
 use crate::model::instance::Role;
 use crate::model::object::Object;
 use crate::model::slot::SlotId;
@@ -53,7 +54,9 @@ fn manner(choice: &Choice) -> String {
 
 /// `ewr/1, then ewr/2 and ewr/3, then the rest in 4 waves`.
 fn waves(waves: &[Wave]) -> String {
-    let named: Vec<String> = waves.iter().map(wave).filter(|wave| !wave.is_empty()).collect();
+    let started: BTreeSet<&InstanceId> = waves.iter().flat_map(starts).collect();
+    let named = waves.iter().map(|wave| self::wave(wave, &started));
+    let named: Vec<String> = named.filter(|wave| !wave.is_empty()).collect();
     let shown = if named.len() > NAMED_WAVES { NAMED_WAVES - 1 } else { named.len() };
     let mut told = named[..shown].join(", then ");
     if shown < named.len() {
@@ -62,9 +65,22 @@ fn waves(waves: &[Wave]) -> String {
     told
 }
 
+fn starts(wave: &Wave) -> impl Iterator<Item = &InstanceId> {
+    let steps = wave.lanes.iter().flat_map(|lane| &lane.steps);
+    steps.filter_map(|step| match &step.act {
+        Act::StartInstance { instance } => Some(&instance.id),
+        _ => None,
+    })
+}
+
 /// Who is started, or stopped for good; waves that do neither are not told.
-fn wave(wave: &Wave) -> String {
-    let places: BTreeSet<String> = wave.lanes.iter().filter_map(lane).collect();
+fn wave(wave: &Wave, started: &BTreeSet<&InstanceId>) -> String {
+    let extra = |lane: &&Lane| match &lane.object {
+        Object::Instance { instance, .. } => started.contains(instance),
+        _ => true,
+    };
+    let lanes = wave.lanes.iter().filter(extra);
+    let places: BTreeSet<String> = lanes.filter_map(lane).collect();
     let places: Vec<String> = places.into_iter().collect();
     match places.split_last() {
         None => String::new(),
@@ -88,7 +104,7 @@ fn lane(lane: &Lane) -> Option<String> {
         (Some((slot, Role::Main)), _, _) => Some(place(slot)),
         (Some((slot, role)), _, _) => Some(format!("a {} beside {}", role.as_str(), place(slot))),
         // The extra instance that the first wave started.
-        (None, Some(_), Object::Instance { .. }) => Some("the extra one goes".to_string()),
+        (None, Some(_), Object::Instance { .. }) => Some("what ran ahead goes".to_string()),
         (None, Some(slot), _) => Some(format!("{} goes", place(slot))),
         (None, None, _) => None,
     }

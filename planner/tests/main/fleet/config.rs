@@ -3,7 +3,7 @@
 use planner::model::name::{
     AppName, FleetName, GroupName, HostName, Region, SecretName, SourceName,
 };
-use planner::model::policy::{DriftPolicy, MaxLoss, Policy, Spread};
+use planner::model::policy::{DriftPolicy, Fullness, MaxLoss, Policy, Spread};
 use planner::model::slot::SlotId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -70,6 +70,8 @@ pub(crate) struct AppConfig {
     pub(crate) missing: Option<String>,
     pub(crate) moved: Vec<String>,
     pub(crate) not_acted_on: Vec<String>,
+    /// Runs in the place of the app's first group.
+    pub(crate) release_command: Option<String>,
     pub(crate) groups: BTreeMap<GroupName, GroupConfig>,
 }
 
@@ -80,6 +82,7 @@ impl Default for AppConfig {
             missing: None,
             moved: Vec::new(),
             not_acted_on: Vec::new(),
+            release_command: None,
             groups: BTreeMap::new(),
         }
     }
@@ -189,6 +192,7 @@ impl Default for PolicyConfig {
 impl Config {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
+            full: Fullness::default(),
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,
             drift: self.policy.drift,
@@ -203,6 +207,8 @@ impl Config {
 pub(crate) enum Event {
     /// The main instance's supervisor was killed.
     Died(SlotId),
+    /// The supervisor of the release command that ran beside it was killed.
+    CommandDied(SlotId),
     /// Its checks fail.
     Unhealthy(SlotId),
     /// No trace of its instances is left.

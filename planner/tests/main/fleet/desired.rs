@@ -4,7 +4,8 @@ use super::Fleet;
 use super::config::{AppConfig, GroupConfig, HostConfig};
 use planner::model::artifact::{Artifact, Artifacts, Resolved};
 use planner::model::desired::{
-    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Move, Scale, Strategy,
+    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Move, ReleaseCommand, Scale,
+    Strategy,
 };
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
@@ -79,6 +80,14 @@ fn app(name: &AppName, app: &AppConfig) -> App {
         groups: app.groups.iter().map(|(n, g)| (n.clone(), group(n, g))).collect(),
         moved: app.moved.iter().map(|line| moved(line)).collect(),
         not_acted_on: app.not_acted_on.clone(),
+        release_command: app.release_command.as_ref().and_then(|command| {
+            Some(ReleaseCommand {
+                group: app.groups.keys().next()?.clone(),
+                argv: command.split(' ').map(str::to_string).collect(),
+                guest: Guest::DEFAULT,
+                timeout: Millis::from_secs(300),
+            })
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::world::{World, add_mount, changes, report, tcp, waves};
 use planner::model::artifact::{Artifact, ArtifactKind, Resolved};
 use planner::model::desired::{MaxUnavailable, Scale, Strategy};
-use planner::model::instance::GuestFile;
+use planner::model::instance::{GuestFile, Role};
 use planner::model::observed::InstanceState;
 use planner::model::permit::Permit;
 use planner::plan::step::Act;
@@ -242,33 +242,48 @@ fn immediate_takes_all_at_once_and_waits_for_none() {
 }
 
 #[test]
-fn strategies_that_need_a_second_volume_or_are_not_built_are_said_so() {
-    for (strategy, mounted, line) in [
+fn bluegreen_starts_a_second_set_and_then_takes_one_slot_and_all_others() {
+    let mut world = World::new(1);
+    let group = world.app("web", &[("ewr", 3)]);
+    group.deploy.strategy = Some(Strategy::Bluegreen);
+    world.apply();
+    world.change("web", "2");
+    let planned = world.apply();
+    let replaced = "stop-instance+start-instance";
+    assert_eq!(
+        waves(&planned, "web/app"),
+        [
+            "start a second set: start-instance, start-instance, start-instance".to_string(),
+            format!("replace instances: {replaced}"),
+            format!("replace instances: {replaced}, {replaced}"),
+            "stop the second set: stop-instance, stop-instance, stop-instance".to_string(),
+        ]
+    );
+    let rollout = &planned.plan.rollouts[0];
+    assert_eq!((rollout.on_failure.len(), rollout.claims_on_failure.len()), (3, 3));
+    let roles = world.reading("ewr-1").instances.values().map(|view| view.role);
+    assert_eq!(roles.collect::<Vec<_>>(), [Role::Main; 3]);
+    assert!(world.plan().plan.is_empty());
+}
+
+#[test]
+fn strategies_that_need_a_second_volume_are_refused() {
+    for (strategy, line) in [
         (
             Strategy::Canary,
-            true,
             "refused group web/app: the new release is not brought out: strategy canary needs an \
              extra instance, and there is no extra volume for it",
         ),
         (
             Strategy::Bluegreen,
-            true,
             "refused group web/app: the new release is not brought out: strategy bluegreen needs \
              an extra instance, and there is no extra volume for it",
-        ),
-        (
-            Strategy::Bluegreen,
-            false,
-            "blocked group web/app: the new release is not brought out: strategy bluegreen is \
-             not built yet",
         ),
     ] {
         let mut world = World::new(1);
         let group = world.app("web", &[("ewr", 1)]);
         group.deploy.strategy = Some(strategy);
-        if mounted {
-            add_mount(group, "data", "1GB");
-        }
+        add_mount(group, "data", "1GB");
         world.apply();
         world.change("web", "2");
         let planned = world.plan();

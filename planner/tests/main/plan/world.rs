@@ -148,6 +148,7 @@ impl World {
             groups: BTreeMap::from([("app".parse().unwrap(), group("app", scale))]),
             moved: Vec::new(),
             not_acted_on: Vec::new(),
+            release_command: None,
         };
         self.desired.apps.insert(app, value);
         self.group(name)

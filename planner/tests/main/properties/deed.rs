@@ -83,6 +83,10 @@ pub(super) enum Deed {
         app: usize,
         version: u8,
     },
+    Command {
+        app: usize,
+        there: bool,
+    },
     Strategy {
         app: usize,
         group: usize,
@@ -242,9 +246,10 @@ fn deed() -> impl Strategy<Value = Deed> {
             |(app, group, destroy, protect, days)| Deed::Keeping { app, group, destroy, protect, days }
         ),
         3 => (two(), 0..3u8).prop_map(|(app, version)| Deed::Release { app, version }),
-        1 => (two(), two(), 0..4usize, any::<bool>()).prop_map(
+        1 => (two(), two(), 0..5usize, any::<bool>()).prop_map(
             |(app, group, strategy, services)| Deed::Strategy { app, group, strategy, services }
         ),
+        1 => (two(), any::<bool>()).prop_map(|(app, there)| Deed::Command { app, there }),
         1 => (two(), two(), any::<bool>())
             .prop_map(|(app, group, there)| Deed::Group { app, group, there }),
         1 => (two(), any::<bool>()).prop_map(|(app, there)| Deed::App { app, there }),
@@ -368,6 +373,7 @@ impl Deed {
             | Self::Unmount { app, .. }
             | Self::Keeping { app, .. }
             | Self::Release { app, .. }
+            | Self::Command { app, .. }
             | Self::Strategy { app, .. }
             | Self::Group { app, .. }
             | Self::Memory { app, .. }
@@ -426,6 +432,9 @@ impl Deed {
                     self.edit_group(group);
                 }
             }
+            Self::Command { there, .. } => {
+                app.release_command = there.then(|| "./migrate".to_string());
+            }
             Self::RenameSource { group, said, .. } => {
                 let Some(group) = app.groups.get_mut(&name(group)) else { return };
                 let (old, new) = (SOURCES[0].parse().unwrap(), "files".parse().unwrap());
@@ -467,8 +476,8 @@ impl Deed {
                 }
             }
             Self::Strategy { strategy, services, .. } => {
-                let words = [None, Some("rolling"), Some("immediate"), Some("canary")];
-                group.strategy = words[*strategy].map(str::to_string);
+                let words = ["", "rolling", "immediate", "canary", "bluegreen"];
+                group.strategy = Some(words[*strategy].to_string()).filter(|word| !word.is_empty());
                 group.services = *services;
             }
             _ => {}

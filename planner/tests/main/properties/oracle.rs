@@ -124,6 +124,10 @@ pub(super) fn at_rest(fleet: &Fleet, report: &Report) -> bool {
             continue;
         }
         for view in machine.instances.values() {
+            if view.role == Role::Release && view.state.is_over() {
+                // Its exit status is kept.
+                continue;
+            }
             assert_eq!(view.role, Role::Main, "{} is left behind", view.id);
             *mains.entry(view.slot.clone()).or_default() += 1;
         }

@@ -1,7 +1,8 @@
 //! What a `tiedown.toml` means on some machine, and every way it can be wrong.
 
 use super::*;
-use planner::model::policy::{MaxLoss, OnDrift, Spread};
+use crate::settings::keys::KeysSettings;
+use planner::model::policy::{Fullness, MaxLoss, OnDrift, Spread};
 use planner::model::size::Size;
 
 fn machine() -> Machine {
@@ -60,7 +61,7 @@ fn a_renamed_host_keeps_its_directory() {
 fn everything_can_be_written() {
     let text = "fleet = \"prod\"\nstate_dir = \"/srv/tiedown\"\n[apps]\ninclude = [\"a/fly.toml\"]\n\
                 exclude = [\"b/**\"]\n[policy]\novercommit = 1.5\nspread = \"zone\"\n\
-                max_loss = { count = 0, share = 0.25 }\n[policy.drift]\nsize = \"warn\"\n\
+                max_loss = { count = 0, share = 0.25 }\nfull = { data = 0.9 }\n[policy.drift]\nsize = \"warn\"\n\
                 marks = \"ignore\"\n[[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
                 zone = \"a\"\nstate = \"cordoned\"\nwas = \"g\"\nsubnet = \"10.9.0.0/24\"\n\
                 memory = \"64GB\"\ncpus = 16\n\
@@ -74,6 +75,8 @@ fn everything_can_be_written() {
     assert_eq!(settings.policy.overcommit_thousandths, 1500);
     assert_eq!(settings.policy.spread, Spread::Zone);
     assert_eq!(settings.policy.max_loss, MaxLoss { count: 0, share_thousandths: 250 });
+    let full = Fullness { data_thousandths: 900, ..Fullness::default() };
+    assert_eq!(settings.policy.full, full);
     let drift = settings.policy.drift;
     assert_eq!(
         (drift.state, drift.size, drift.marks),
@@ -180,4 +183,36 @@ fn broken_toml_is_one_problem_at_its_place() {
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].line, 2);
     assert!(problems[0].message.starts_with("this is not TOML"), "{}", problems[0].message);
+}
+
+#[test]
+fn what_seals_the_keys_can_be_elsewhere() {
+    let with = |keys: &str| {
+        let text = SMALL.replace("region", &format!("keys = {keys}\nregion"));
+        let settings = read("tiedown.toml", &text, &machine());
+        settings.map(|settings| settings.hosts.values().next().unwrap().keys.clone())
+    };
+    let file = with("{ file = \"/usb/seal.key\" }").unwrap();
+    assert_eq!(file, KeysSettings::File("/usb/seal.key".into()));
+    let file = with("{ passphrase_file = \"/run/passphrase\" }").unwrap();
+    assert_eq!(file, KeysSettings::PassphraseFile("/run/passphrase".into()));
+    let credential = with("{ credential = \"seal\" }").unwrap();
+    assert_eq!(credential, KeysSettings::Credential("seal".into()));
+    assert_eq!(with("{ ask = true }").unwrap(), KeysSettings::Ask);
+    assert_eq!(
+        read("tiedown.toml", SMALL, &machine()).unwrap().hosts.values().next().unwrap().keys,
+        KeysSettings::Own
+    );
+    for (keys, told) in [
+        ("{}", "says 0 things"),
+        ("{ file = \"/a\", ask = true }", "says 2 things"),
+        ("{ file = \"a\" }", "must be an absolute path"),
+        ("{ credential = \"../a\" }", "is not a credential's name"),
+        ("{ ask = 1 }", "must be true or false, not an integer"),
+        ("{ passphrase = \"sesame\" }", "`passphrase` is not a key"),
+        ("\"sesame\"", "must be a table"),
+    ] {
+        let problems = with(keys).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.message.contains(told)), "{problems:?}");
+    }
 }

@@ -1,0 +1,114 @@
+//! The header of an encrypted volume, apart from the volume: where the header on the disk is
+//! damaged, no key opens the data behind it.
+
+use crate::durable;
+use crate::names;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Bytes of the header, whose geometry is pinned when a volume is encrypted.
+pub const BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a block. Most blocks of a header were never written, and are left out.
+const BLOCK: usize = 64 * 1024;
+
+/// Blocks of a header.
+const BLOCKS: u16 = 256;
+
+/// What is written of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header(Vec<(u16, Vec<u8>)>);
+
+impl Header {
+    /// Reads it from the beginning of a device, or from a file that [`write`](Self::write) made.
+    ///
+    /// # Errors
+    /// The operating system's; there is less than a header; there is nothing in it.
+    pub fn read(from: &Path) -> io::Result<Self> {
+        let file = File::open(from)?;
+        let mut blocks = Vec::new();
+        for number in 0..BLOCKS {
+            let mut block = vec![0; BLOCK];
+            file.read_exact_at(&mut block, u64::from(number) * BLOCK as u64)?;
+            if block.iter().any(|byte| *byte != 0) {
+                blocks.push((number, block));
+            }
+        }
+        match blocks.is_empty() {
+            true => Err(io::Error::new(io::ErrorKind::InvalidData, "the header is empty")),
+            false => Ok(Self(blocks)),
+        }
+    }
+
+    /// Puts it in the place of a file, mode 0600, as `cryptsetup luksHeaderRestore` reads it. After
+    /// `Ok` it survives a loss of power.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn write(&self, to: &Path) -> io::Result<()> {
+        let beside = names::beside(to);
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.set_len(BYTES)?;
+        for (number, block) in &self.0 {
+            file.write_all_at(block, u64::from(*number) * BLOCK as u64)?;
+        }
+        file.sync_all()?;
+        fs::rename(&beside, to)?;
+        durable::sync_parent(to)
+    }
+
+    /// As bytes: of each block its number, low byte first, and its content.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let block = |(number, block): &(u16, Vec<u8>)| [&number.to_le_bytes()[..], block].concat();
+        self.0.iter().flat_map(block).collect()
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let mut blocks = Vec::new();
+        for block in bytes.chunks(2 + BLOCK) {
+            let (number, content) = block.split_first_chunk::<2>()?;
+            let number = u16::from_le_bytes(*number);
+            if content.len() != BLOCK || number >= BLOCKS {
+                return None;
+            }
+            blocks.push((number, content.to_vec()));
+        }
+        (!blocks.is_empty()).then_some(Self(blocks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_header_is_kept_as_it_was_and_takes_the_room_of_what_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let (device, kept) = (root.path().join("device"), root.path().join("kept"));
+        let file = File::create(&device).unwrap();
+        file.set_len(BYTES + 12345).unwrap();
+        assert!(Header::read(&device).is_err(), "nothing is in it");
+        file.write_all_at(b"LUKS", 0).unwrap();
+        file.write_all_at(b"slot", BYTES - 4).unwrap();
+        file.write_all_at(b"data", BYTES).unwrap();
+        let header = Header::read(&device).unwrap();
+        header.write(&kept).unwrap();
+        header.write(&kept).unwrap();
+        assert_eq!(fs::read(&kept).unwrap(), fs::read(&device).unwrap()[..16 << 20]);
+        assert!(fs::metadata(&kept).unwrap().blocks() * 512 <= 4 * BLOCK as u64);
+        assert_eq!(Header::read(&kept).unwrap(), header);
+        let bytes = header.bytes();
+        assert_eq!(Header::of(&bytes), Some(header));
+        assert_eq!(Header::of(&bytes[1..]), None);
+        assert_eq!(Header::of(&[]), None);
+        file.set_len(BYTES - 1).unwrap();
+        assert!(Header::read(&device).is_err(), "it was cut");
+    }
+}

@@ -1,0 +1,133 @@
+//! What commands of LVM leave behind that were cut short: changes that LVM has written down and
+//! the kernel has not made, devices that are suspended or shorter than LVM says.
+
+use super::bed::{self, GROUP, run};
+use super::cuts::thin_ids;
+use crate::storage::spec;
+use executor::keys::{Key, KeyError, Keys};
+use executor::storage::{Storage, StorageError};
+use planner::model::id::VolumeId;
+use planner::model::size::Size;
+use std::path::Path;
+
+#[tokio::test]
+async fn what_an_interrupted_command_left_is_put_right() {
+    if !bed::inside("lab::interrupted::what_an_interrupted_command_left_is_put_right") {
+        return;
+    }
+    let storage = bed::with_pool().await;
+    a_volume_that_the_kernel_has_not_made(&storage, 1).await;
+    storage.make(&spec(2)).await.unwrap();
+    a_volume_that_the_kernel_has_not_made(&storage, 3).await;
+    a_volume_that_the_kernel_has_not_deleted(&storage).await;
+    a_suspended_pool_and_a_short_volume(&storage).await;
+    a_pool_that_is_ahead_of_lvm(&storage).await;
+}
+
+/// Fails whatever needs a key, and so leaves every volume half made.
+struct NoKeys;
+
+impl Keys for NoKeys {
+    fn ensure(&self, _: &VolumeId) -> Result<Key, KeyError> {
+        Ok(Key::new(vec![1; executor::keys::KEY_BYTES].into()).unwrap())
+    }
+
+    fn get(&self, volume: &VolumeId) -> Result<Key, KeyError> {
+        Err(KeyError::Absent { volume: volume.clone() })
+    }
+
+    fn destroy(&self, _: &VolumeId) -> Result<(), KeyError> {
+        Ok(())
+    }
+}
+
+async fn a_volume_that_the_kernel_has_not_made(storage: &dyn Storage, number: u32) {
+    let id = spec(number).id;
+    let answer = bed::open_with(Box::new(NoKeys)).make(&spec(number)).await;
+    assert!(matches!(answer, Err(StorageError::Key { .. })), "{answer:?}");
+    let (text, at) = (backup().await, transactions().await.0);
+    run(&format!("lvm lvremove -q -f {GROUP}/{id}")).await;
+    restore(&text, at, at + 2, &format!("create = \"{id}\"")).await;
+    assert_eq!(transactions().await, (at + 2, at + 1));
+    storage.make(&spec(number)).await.unwrap();
+    assert!(storage.contents().await.unwrap().volumes[&id].formatted);
+    settled().await;
+}
+
+async fn a_volume_that_the_kernel_has_not_deleted(storage: &dyn Storage) {
+    let (text, at) = (backup().await, transactions().await.0);
+    run(&format!("lvm lvcreate -q -y -Wn -V 16M -T {GROUP}/thin -n going")).await;
+    run(&format!("lvm lvchange -an {GROUP}/going")).await;
+    let listed = run(&format!("lvm lvs --noheadings -o thin_id {GROUP}/going")).await;
+    restore(&text, at, at + 2, &format!("delete = {}", listed.trim())).await;
+    assert_eq!(transactions().await, (at + 2, at + 1));
+    // Whatever act comes next puts it right, and is done.
+    storage.grow(&spec(1).id, Size::from_mib(32)).await.unwrap();
+    settled().await;
+}
+
+async fn a_suspended_pool_and_a_short_volume(storage: &dyn Storage) {
+    let volume = format!("{GROUP}-{}", spec(1).id);
+    let table = run(&format!("dmsetup table {volume}")).await;
+    let words: Vec<&str> = table.split_ascii_whitespace().collect();
+    let sectors: u64 = words[1].parse().unwrap();
+    std::fs::write("/run/table", format!("0 {} {}\n", sectors - 8192, words[2..].join(" ")))
+        .unwrap();
+    run(&format!("cryptsetup close tiedown-{}", spec(1).id)).await;
+    run(&format!("dmsetup load {volume} /run/table")).await;
+    run(&format!("dmsetup resume {volume}")).await;
+    run(&format!("dmsetup suspend {GROUP}-thin-tpool")).await;
+    storage.grow(&spec(1).id, Size::from_mib(48)).await.unwrap();
+    let states = run("dmsetup info -c --noheadings -o name,suspended").await;
+    assert!(!states.contains("Suspended"), "{states}");
+    settled().await;
+    let attachment = storage.attachment(&spec(1).id).await.unwrap();
+    let executor::storage::Medium::Device(device) = attachment.medium else { panic!() };
+    run(&format!("e2fsck -fn {}", device.display())).await;
+}
+
+/// LVM's metadata came from a backup: nothing is made, because LVM would give it a thin device
+/// that is somebody's.
+async fn a_pool_that_is_ahead_of_lvm(storage: &dyn Storage) {
+    let text = backup().await;
+    run(&format!("lvm lvcreate -q -y -Wn -V 16M -T {GROUP}/thin -n later")).await;
+    std::fs::write("/run/crafted", text).unwrap();
+    run(&format!("lvm vgcfgrestore -y --force -f /run/crafted {GROUP}")).await;
+    let answer = storage.make(&spec(4)).await;
+    let Err(StorageError::Conflict { found, .. }) = &answer else { panic!("{answer:?}") };
+    assert!(found.contains("came from a backup"), "{found}");
+    assert!(!storage.contents().await.unwrap().volumes.contains_key(&spec(4).id));
+}
+
+/// The group's metadata, as LVM writes it.
+async fn backup() -> String {
+    let _ = std::fs::remove_file("/run/backup");
+    run(&format!("lvm vgcfgbackup -f /run/backup {GROUP}")).await;
+    std::fs::read_to_string(Path::new("/run/backup")).unwrap()
+}
+
+/// Brings it back with the pool at another change, and a message to the kernel in the queue.
+async fn restore(text: &str, from: u64, to: u64, message: &str) {
+    let pool = format!("transaction_id = {from}\n");
+    assert_eq!(text.matches(&pool).count(), 1, "{text}");
+    // Volumes say at which change they were made; none may be newer than the pool.
+    let crafted =
+        text.replace(&pool, &format!("transaction_id = {to}\nmessage1 {{\n{message}\n}}\n"));
+    std::fs::write("/run/crafted", crafted).unwrap();
+    run(&format!("lvm vgcfgrestore -y --force -f /run/crafted {GROUP}")).await;
+}
+
+/// The pool's last change, as LVM says and as the kernel says.
+async fn transactions() -> (u64, u64) {
+    let lvm = run(&format!("lvm lvs --noheadings -o transaction_id {GROUP}/thin")).await;
+    let status = run("dmsetup status --target thin-pool").await;
+    let words: Vec<&str> = status.split_ascii_whitespace().collect();
+    let at = words.iter().position(|word| *word == "thin-pool").unwrap();
+    (lvm.trim().parse().unwrap(), words[at + 1].parse().unwrap())
+}
+
+async fn settled() {
+    let (lvm, kernel) = transactions().await;
+    assert_eq!(lvm, kernel, "changes of the pool, as LVM and as the kernel know them");
+    thin_ids().await;
+}

@@ -1,0 +1,159 @@
+//! Strategies and release commands on real processes.
+
+use super::fleet::{Fleet, Said, store_manifest};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+/// The store with a release command that says so and ends with a status.
+fn released(version: &str, status: u8, timeout: &str) -> String {
+    let command = format!(
+        "release_command = \"sh -c 'echo migrating to $VERSION; sleep $PAUSE; exit {status}'\"\n\
+         release_command_timeout = \"{timeout}\"\n"
+    );
+    store_manifest("store", version, "{ ewr = 2 }")
+        .replace("[env]\n", "[env]\nPAUSE = \"0\"\n")
+        .replace("[deploy]\n", &format!("[deploy]\n{command}"))
+}
+
+/// Whether the release command ran.
+fn ran(said: &Said) -> bool {
+    said.err.contains("| migrating to")
+}
+
+#[test]
+fn a_release_command_runs_once_before_anything_changes() {
+    let fleet = Fleet::new(140);
+    fleet.store("one", "{ ewr = 2 }");
+    fleet.write("store/fly.toml", &released("one", 3, "30s"));
+    fleet.commit("a command that fails");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert!(ran(&said), "its output is told: {said}");
+    assert!(said.err.contains("the release command failed: its program ended with status 3"));
+    assert!(said.err.contains("store/app: not tried"), "{said}");
+    assert_eq!(fleet.status()["volumes"].as_array().unwrap().len(), 0, "no volume was made");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!((said.code, ran(&said)), (8, false), "it is not run again by itself: {said}");
+
+    fleet.write("store/fly.toml", &released("one", 0, "30s"));
+    fleet.commit("one that does its work");
+    let said = fleet.apply();
+    assert!(said.out.contains("what it does cannot be undone"), "{said}");
+    assert!(ran(&said), "{said}");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+
+    fleet.write("store/fly.toml", &released("one", 0, "30s").replace("ewr = 2", "ewr = 3"));
+    fleet.commit("one slot more");
+    assert!(!ran(&fleet.apply()), "a new slot is no release");
+    fleet.assert_fixpoint();
+}
+
+#[test]
+fn a_release_command_that_takes_too_long_is_ended_and_fails() {
+    let fleet = Fleet::new(141);
+    fleet.store("one", "{ ewr = 2 }");
+    let slow = released("one", 0, "1s").replace("PAUSE = \"0\"", "PAUSE = \"600\"");
+    fleet.write("store/fly.toml", &slow);
+    fleet.commit("slow");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert!(said.err.contains("its program did not end within 1s"), "{said}");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 8, "{said}");
+    assert!(said.out.contains("run it again with --retry"), "{said}");
+}
+
+/// The store without its mount: what needs a second set.
+fn web(env: &str, scale: &str, strategy: &str) -> String {
+    let mounts = "[[mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"1gb\"\n";
+    store_manifest("store", env, scale)
+        .replace(mounts, "")
+        .replace("[deploy]\n", &format!("[deploy]\nstrategy = {strategy:?}\n"))
+}
+
+#[test]
+fn bluegreen_brings_up_a_second_set_first_and_ends_with_one() {
+    let fleet = Fleet::new(142);
+    fleet.store("one", "{ ewr = 2 }");
+    fleet.write("store/fly.toml", &web("one", "{ ewr = 2 }", "bluegreen"));
+    fleet.commit("first");
+    fleet.apply();
+    let before = fleet.slots();
+    let sick = web("two", "{ ewr = 2 }", "bluegreen")
+        .replace("[env]\n", "[env]\nSICK = \"yes\"\n")
+        .replace("20s", "2s");
+    fleet.write("store/fly.toml", &sick);
+    fleet.commit("sick");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert_eq!(fleet.slots(), before, "the first set was not touched");
+
+    fleet.write("store/fly.toml", &web("three", "{ ewr = 2 }", "bluegreen"));
+    fleet.commit("well");
+    let said = fleet.apply();
+    assert!(said.out.contains("bluegreen, a second set of 2 first"), "{said}");
+    let after = fleet.slots();
+    let addresses = |slots: &[(String, String, String)]| -> Vec<String> {
+        slots.iter().map(|slot| slot.1.clone()).collect()
+    };
+    assert_eq!(addresses(&before), addresses(&after), "slots keep their addresses");
+    for (_, address, _) in &after {
+        assert!(fleet.http(address, "GET", "/env", "").unwrap().contains("VERSION=three"));
+    }
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+}
+
+/// A job with a volume: it counts its runs there, and ends with a status.
+fn job(status: &str) -> String {
+    format!(
+        "app = \"jobs\"\nprimary_region = \"ewr\"\n[processes]\njob = \"sh job.sh {status}\"\n\
+         [[restart]]\npolicy = \"never\"\nprocesses = [\"job\"]\n\
+         [[mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"1gb\"\n\
+         processes = [\"job\"]\n[tiedown.scale]\njob = {{ ewr = 1 }}\n"
+    )
+}
+
+#[test]
+fn a_job_that_ended_is_done_and_its_volume_is_there_for_runs_on_demand() {
+    let fleet = Fleet::new(143);
+    fleet.write("jobs/job.sh", "echo run >> /data/runs\ncat /data/runs\nexit $1\n");
+    fleet.write("jobs/fly.toml", &job("0"));
+    fleet.commit("a job");
+    fleet.apply();
+    assert_eq!(fleet.status()["slots"][0]["instance"]["state"], "finished");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+
+    let said = fleet.run(&["run", "jobs/job"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "run\nrun\n"), "{said}");
+    let said = fleet.run_on_demand("jobs/job", &["sh", "-c", "wc -l < /data/runs; exit 7"]);
+    assert_eq!((said.code, said.out.trim()), (6, "2"), "{said}");
+    assert!(said.err.contains("the run failed: its program ended with status 7"), "{said}");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+
+    // A volume has one user: a second run is refused while the first one has it.
+    let mut first = fleet.on_demand("jobs/job", &["sh", "-c", "echo here; sleep 600"]);
+    let mut first = first.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(first.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "here\n", "what it writes is passed on while it runs");
+    let said = fleet.run(&["run", "jobs/job"]);
+    assert_eq!(said.code, 4, "{said}");
+    assert!(said.out.contains("a volume has one user"), "{said}");
+    let pid = first.id().to_string();
+    let asked = std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(asked.success());
+    assert!(!first.wait().unwrap().success(), "it was interrupted");
+    let said = fleet.run_on_demand("jobs/job", &["wc", "-l", "/data/runs"]);
+    assert_eq!((said.code, said.out.trim()), (0, "2 /data/runs"), "{said}");
+    fleet.assert_fixpoint();
+
+    fleet.write("jobs/fly.toml", &job("3"));
+    fleet.commit("a job that fails");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert!(said.err.contains("its program ended with status 3"), "{said}");
+}
