@@ -20,13 +20,15 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 # The same tests, longer: random histories by the ten thousand, and a hundred random plans that are
-# really applied and compared with what the simulator says. Takes about half an hour. Then cuts the
+# really applied and compared with what the simulator says; a thousand pushes to a daemon that is
+# killed now and then (PUSHES=500, twice). Takes about an hour. Then cuts the
 # power of lab hosts, and kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
 torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
 	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
 	ROLLOUTS=20 cargo test -p reconciler --locked --test main -- acknowledged_writes --nocapture
+	TIEDOWN_PUSHES=$${PUSHES:-500} cargo test -p reconciler --locked --test main -- soak --nocapture
 	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} cargo test -p executor --locked --test main -- \
 		lab::cuts lab::flushes --nocapture
 	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} cargo test -p reconciler --locked --test main -- lab:: --nocapture

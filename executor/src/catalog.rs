@@ -64,6 +64,8 @@ pub enum LockName {
     Host(HostName),
     /// The whole fleet: to take it down.
     Fleet,
+    /// Passes that nobody watches: of all who would run them, one does.
+    Passes,
 }
 
 /// Who holds a lock.

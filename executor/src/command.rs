@@ -76,13 +76,14 @@ pub enum Overrun {
     Leave,
 }
 
-/// One run of a program of the system: argv only, no shell, empty environment but `PATH` and
-/// `LC_ALL=C`, in its own process group so that a terminal's ^C does not reach it.
+/// One run of a program of the system: argv only, no shell, empty environment but `PATH`,
+/// `LC_ALL=C` and what is given to it, in its own process group so that a terminal's ^C does not reach it.
 ///
-/// `Debug` shows neither arguments nor input.
+/// `Debug` shows neither arguments nor environment nor input.
 pub struct Command {
     program: PathBuf,
     args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
     input: Option<Zeroizing<Vec<u8>>>,
     script: Option<String>,
     deadline: Duration,
@@ -115,6 +116,7 @@ impl Command {
         Ok(Self {
             program,
             args: Vec::new(),
+            env: Vec::new(),
             input: None,
             script: None,
             deadline: Duration::from_secs(60),
@@ -133,6 +135,14 @@ impl Command {
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds one variable to its environment. Only its user and root can see it, as with what is
+    /// given on standard input.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -164,7 +174,7 @@ impl Command {
     /// # Errors
     /// Any [`CommandError`] but `NotFound`.
     pub async fn output(self) -> Result<Output, CommandError> {
-        let Self { program, args, input, script, deadline, overrun } = self;
+        let Self { program, args, env, input, script, deadline, overrun } = self;
         // Arguments are not told: one may be a path that somebody named.
         tracing::debug!(program = %program.display(), "program runs");
         let failed = |source| CommandError::Io { program: program.clone(), source };
@@ -175,6 +185,7 @@ impl Command {
             .env_clear()
             .env("PATH", DIRECTORIES.join(":"))
             .env("LC_ALL", "C")
+            .envs(env)
             .current_dir("/")
             .stdin(match script {
                 Some(script) => in_memory(&script).map_err(failed)?.into(),
@@ -286,6 +297,24 @@ pub(crate) fn detach(program: &Path, directory: &Path, log: File) -> io::Result<
         return Err(io::Error::other(format!("the supervisor could not be launched ({status})")));
     }
     stdout.ok_or_else(|| io::Error::other("no pipe from the supervisor"))
+}
+
+/// Our own binary with these arguments, in a session of its own and with nothing of ours but the
+/// environment: it outlives this process and whoever started that. What it says goes to `log`.
+///
+/// # Errors
+/// It could not be started.
+pub fn leave_running(args: &[OsString], log: File) -> io::Result<Child> {
+    let setsid = find("setsid").ok_or_else(|| {
+        io::Error::other("setsid is not installed; on Debian: apt-get install util-linux")
+    })?;
+    std::process::Command::new(setsid)
+        .arg(std::env::current_exe()?)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 /// The next stage of our own binary, `internal STAGE DIRECTORY`, from the very file this process

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod machine;
 pub mod names;
 pub mod observe;
+pub mod orders;
 pub mod runtime;
 pub mod secrets;
 pub mod steps;

@@ -2,7 +2,7 @@
 //! path leaves its directory.
 //!
 //! ```text
-//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,catalog}.lock
+//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
 //! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
@@ -56,6 +56,7 @@ impl StateDir {
             LockName::App(app) => format!("app-{app}.lock"),
             LockName::Host(host) => format!("host-{host}.lock"),
             LockName::Fleet => "fleet.lock".to_owned(),
+            LockName::Passes => "passes.lock".to_owned(),
         };
         self.locks().join(name)
     }
@@ -193,6 +194,17 @@ impl HostDir {
     }
 }
 
+impl HostDir {
+    /// The directory of something in the pool that is not ours; nothing if the name is no plain
+    /// one, or one that tiedown gives.
+    #[must_use]
+    pub fn volume_named(&self, name: &str) -> Option<VolumeDir> {
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+        let other = plain && self.volume_entry(OsStr::new(name)) == VolumeEntry::Other;
+        other.then(|| VolumeDir(self.volumes().join(name)))
+    }
+}
+
 const SEALED: &str = ".json";
 
 const COMING: &str = ".coming-";
@@ -277,6 +289,14 @@ impl VolumeDir {
     pub fn growing(&self) -> PathBuf {
         self.0.join("growing")
     }
+}
+
+/// The copy of a remote repository that is followed: beside the states of fleets, whose names do
+/// not begin with a dot.
+#[must_use]
+pub fn mirror(base: &Path, url: &str) -> PathBuf {
+    let digest = digest_of(&[b"mirror", url.as_bytes()]);
+    base.join(".mirrors").join(format!("{}.git", &digest[..16]))
 }
 
 /// The directory in a volume's file system that is bound into instances. It does not exist in the

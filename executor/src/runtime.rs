@@ -12,8 +12,10 @@ use planner::model::instance::{Bind, InstanceSpec, Supervision};
 use planner::model::network::Port;
 use planner::model::observed::{Foreign, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use tokio::net::TcpStream;
 
 /// What lines begin with that a runtime itself writes into an instance's log.
 pub const LOG_MARK: &str = "tiedown: ";
@@ -85,6 +87,19 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Any [`RuntimeError`].
     async fn resume(&self, id: &InstanceId) -> Result<Ensured, RuntimeError>;
+
+    /// Whether it can start instances that have no network but for [`Runtime::connect`].
+    fn isolates(&self) -> bool {
+        false
+    }
+
+    /// Connects to an instance, from the host.
+    ///
+    /// # Errors
+    /// What the system says.
+    async fn connect(&self, _: &InstanceId, place: SocketAddrV4) -> io::Result<TcpStream> {
+        TcpStream::connect(place).await
+    }
 
     /// Whether it is the instance that listens on its address and port, and not some other program
     /// that answers there.

@@ -167,6 +167,13 @@ pub trait Storage: Send + Sync {
     /// Any [`StorageError`].
     async fn take_back(&self, volume: &VolumeId, marks: &Marks) -> Result<Ensured, StorageError>;
 
+    /// Makes something in the pool that is not ours a volume of ours, with what is in it, whoever
+    /// it was marked for before.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] if it cannot be one; [`StorageError::Held`]; else any.
+    async fn adopt(&self, name: &str, volume: &VolumeSpec) -> Result<Ensured, StorageError>;
+
     /// Destroys a retired, unprotected volume or a snapshot.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ fn start(at: u64) -> RunStart {
         at: Timestamp(at),
         plan: "f".repeat(64),
         commit: None,
-        summary: Summary { add: 1, change: 2, destroy: 0 },
+        summary: Summary { import: 3, add: 1, change: 2, destroy: 0 },
         by: "ada (pid 7)".to_owned(),
     }
 }

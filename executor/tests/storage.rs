@@ -1,6 +1,7 @@
 //! Volumes on this machine: what every storage promises, and what the local one does when it
 //! finds things that a crash, a copy or a person left.
 
+mod adopted;
 pub(crate) mod contract;
 mod hazards;
 mod images;

@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod by_hand;
+pub mod by_itself;
 pub mod check;
 mod diff;
 pub mod document;

@@ -20,6 +20,7 @@ use crate::rollout::Rolled;
 use crate::{Inputs, Planned};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Puts the plan together.
@@ -30,9 +31,9 @@ pub(crate) fn finish(
     rolled: Rolled,
     mut report: Report,
 ) -> Planned {
-    report_foreign(inputs, &ground, &mut report);
     report_full(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
+    report_foreign(inputs, &ground, &rollouts, &mut report);
     link(&mut rollouts, &changes);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
     name_steps(&mut rollouts);
@@ -87,7 +88,12 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
         Verb::Retire => 1,
         Verb::Remove => 2,
         Verb::Run => 3,
-        Verb::Create | Verb::TakeBack | Verb::Redeploy | Verb::Restart | Verb::Update => 4,
+        Verb::Create
+        | Verb::TakeBack
+        | Verb::Adopt
+        | Verb::Redeploy
+        | Verb::Restart
+        | Verb::Update => 4,
     };
     (loss, &change.object, change.verb)
 }
@@ -124,6 +130,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
                 | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
@@ -149,6 +156,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
@@ -282,9 +290,23 @@ fn report_full(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
     }
 }
 
-fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report) {
+fn report_foreign(
+    inputs: &Inputs<'_>,
+    ground: &Ground<'_>,
+    rollouts: &[Rollout],
+    report: &mut Report,
+) {
+    let adopted: BTreeSet<(&HostName, &str)> = rollouts
+        .iter()
+        .flat_map(steps)
+        .filter_map(|step| match &step.act {
+            Act::AdoptVolume { name, .. } => Some((&step.host, name.as_str())),
+            _ => None,
+        })
+        .collect();
     for (host, trusted) in &ground.trusted {
-        for foreign in &trusted.reading.foreign {
+        let foreign = trusted.reading.foreign.iter();
+        for foreign in foreign.filter(|f| !adopted.contains(&(*host, f.name.as_str()))) {
             let object = Object::Foreign { host: (*host).clone(), name: foreign.name.clone() };
             let why = match foreign.whose.as_str() {
                 "" => {
@@ -292,7 +314,15 @@ fn report_foreign(inputs: &Inputs<'_>, ground: &Ground<'_>, report: &mut Report)
                 }
                 whose => format!("it seems to be {whose}; it is not touched"),
             };
-            report.say(Kind::Foreign, object, why, "");
+            let hint = match foreign.cannot {
+                Some(_) => String::new(),
+                None => format!(
+                    "to give it to a slot with its data, say adopt = \"{}\" in \
+                     [tiedown.volumes.SOURCE] of a manifest",
+                    foreign.name
+                ),
+            };
+            report.say(Kind::Foreign, object, why, &hint);
         }
         if trusted.spec.state == HostState::Cordoned
             && ground.claims.values().any(|claim| claim.host == **host)

@@ -73,6 +73,7 @@ fn make_room(
                 (size.rounded_up_to(extent).plus(header), true)
             }
             VolumeNeed::TakeBack { to, .. } => (to.minus(volume.size_now()), false),
+            VolumeNeed::Adopt { size, to, .. } => (to.minus(*size), false),
             VolumeNeed::Nothing | VolumeNeed::Retire | VolumeNeed::Stay | VolumeNeed::Lost => {
                 continue;
             }
@@ -95,6 +96,9 @@ fn make_room(
                     (true, _) => VolumeNeed::Stay,
                     (false, VolumeNeed::TakeBack { since, .. }) => {
                         VolumeNeed::TakeBack { since: *since, to: volume.size_now() }
+                    }
+                    (false, VolumeNeed::Adopt { name, size, .. }) => {
+                        VolumeNeed::Adopt { name: name.clone(), size: *size, to: *size }
                     }
                     (false, _) => VolumeNeed::Nothing,
                 };

@@ -2,6 +2,7 @@
 //! argv, digests, addresses and what to do on failure are all here; nothing is left to choose.
 
 pub mod change;
+mod part;
 pub mod predicate;
 mod remembered;
 pub mod step;

@@ -5,21 +5,19 @@
 mod book;
 
 use crate::model::claim::Claims;
-use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
 use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
-use crate::plan::change::Change;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
 use crate::plan::{Lane, Plan, Rollout, RolloutId, Wave};
 use crate::simulate::{carry_out, in_order};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use book::Book;
 
@@ -74,6 +72,7 @@ pub fn remainder(
     let mut judging = Judging {
         plan,
         book: Book::new(plan, seen, claims),
+        alone: plan.left_alone(claims),
         observed,
         readings: readings.collect(),
         at,
@@ -101,6 +100,8 @@ enum End {
 struct Judging<'a> {
     plan: &'a Plan,
     book: Book<'a>,
+    /// Slots that are held or elsewhere by now, and why they are left alone.
+    alone: BTreeMap<SlotId, String>,
     observed: &'a Observed,
     /// Hosts as they will be after all that was judged so far.
     readings: BTreeMap<HostName, Reading>,
@@ -193,6 +194,11 @@ impl<'a> Judging<'a> {
         if let Some(found) = self.book.differs(lane) {
             return stale(None, found);
         }
+        if let Object::Slot { slot } = &lane.object
+            && let Some(why) = self.alone.get(slot)
+        {
+            return stale(None, why.clone());
+        }
         let hosts: BTreeSet<&HostName> = lane.steps.iter().map(|step| &step.host).collect();
         let read = hosts.iter().filter_map(|host| self.readings.get_key_value(*host));
         let mut trial: BTreeMap<HostName, Reading> =
@@ -241,8 +247,7 @@ impl<'a> Judging<'a> {
             !stale.contains(&record.app) && now.apps.get(&record.app) == seen.apps.get(&record.app)
         });
         plan.completes_catalog &= !ended.values().any(|end| *end == End::Stale);
-        let touched = touched(&rollouts);
-        plan.changes.retain(|change| is_left(change, &touched));
+        plan.changes = plan.changes_of(&rollouts);
         plan.rollouts = rollouts;
         left
     }
@@ -254,34 +259,4 @@ fn is_undone(step: &Step, later: &[Step]) -> bool {
     later.iter().any(
         |step| matches!(&step.act, Act::StartInstance { instance: spec } if spec.id == *instance),
     )
-}
-
-/// What is left to do something to.
-#[derive(Default)]
-struct Touched {
-    slots: BTreeSet<SlotId>,
-    volumes: BTreeSet<VolumeId>,
-    /// By their names.
-    others: BTreeSet<String>,
-}
-
-fn touched(rollouts: &[Rollout]) -> Touched {
-    let lanes = rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
-    let mut touched = Touched::default();
-    for lane in lanes {
-        touched.slots.extend(lane.object.slot().cloned());
-        touched.volumes.extend(lane.steps.iter().filter_map(|step| step.act.volume().cloned()));
-        touched.others.insert(lane.object.to_string());
-    }
-    touched
-}
-
-fn is_left(change: &Change, touched: &Touched) -> bool {
-    match &change.object {
-        Object::Volume { volume, .. } => touched.volumes.contains(volume),
-        object => match object.slot() {
-            Some(slot) => touched.slots.contains(slot),
-            None => touched.others.contains(&object.to_string()),
-        },
-    }
 }

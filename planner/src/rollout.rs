@@ -4,6 +4,7 @@
 mod ahead;
 mod applied;
 mod bluegreen;
+mod clones;
 mod copying;
 mod extra;
 mod immediate;
@@ -212,6 +213,9 @@ impl<'a> Site<'a, '_> {
         let mut deployed = vec![false; group.kept.len()];
         if let Some(ahead) = &ahead {
             push(waves, &format!("start a {}", ahead.what), ahead.start.clone());
+            if ahead.is_gone_before {
+                push(waves, &format!("stop the {}", ahead.what), ahead.stop.clone());
+            }
         }
         if let Some(crew) = &crew {
             deploy(crew, group, &work, &mut deployed, waves, changes);
@@ -224,7 +228,9 @@ impl<'a> Site<'a, '_> {
             retire.filter_map(|(kept, _)| lane::retire_dropped(kept, changes)).collect();
         push(waves, "retire volumes of removed mounts", retire);
         if let Some(ahead) = ahead {
-            push(waves, &format!("stop the {}", ahead.what), ahead.stop);
+            if !ahead.is_gone_before {
+                push(waves, &format!("stop the {}", ahead.what), ahead.stop);
+            }
             rollout.on_failure = ahead.on_failure;
             rollout.claims_on_failure = ahead.claims_on_failure;
         }
@@ -338,9 +344,12 @@ impl<'a> Site<'a, '_> {
                 let object =
                     Object::Group { app: crew.app.name.clone(), group: crew.group.name.clone() };
                 let what = ahead::word(strategy);
+                let (kind, hint) = match why.as_str() {
+                    ahead::LEFT => (Kind::Waiting, "apply once more"),
+                    _ => (Kind::Blocked, "make room, or set [deploy] strategy = \"rolling\""),
+                };
                 let why = format!("the new release is not brought out: no {what}, {why}");
-                let hint = "make room, or set [deploy] strategy = \"rolling\"";
-                self.report.say(Kind::Blocked, object, why, hint);
+                self.report.say(kind, object, why, hint);
                 work.up.clear();
                 work.down.retain(|i| !is_redeploy(&group.kept[*i]));
                 work.choice = None;

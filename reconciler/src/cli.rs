@@ -2,6 +2,7 @@
 //! code. Each command is a file of its own.
 
 mod apply;
+mod approve;
 mod by_hand;
 mod completions;
 mod config;
@@ -14,6 +15,7 @@ mod exit;
 mod global;
 mod history;
 mod hold;
+mod hook;
 mod host;
 mod init;
 mod keys;
@@ -21,6 +23,7 @@ mod logs;
 mod observe;
 mod output;
 mod paint;
+mod pause;
 mod plan;
 mod progress;
 mod restart;
@@ -28,6 +31,7 @@ mod resume;
 mod run;
 mod schema;
 mod secrets;
+mod serve;
 mod simulate;
 mod status;
 mod stop;
@@ -78,6 +82,11 @@ enum Command {
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
     Run(run::Args),
+    Serve(serve::Args),
+    Hook(hook::Args),
+    Approve(approve::Args),
+    Pause(pause::Args),
+    Unpause(pause::UnpauseArgs),
     Down(down::Args),
     Resume(resume::Args),
     Keys(keys::Args),
@@ -98,7 +107,11 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Exit::Error.into() } else { Exit::Done.into() };
         }
     };
-    log_to_stderr();
+    let (format, level) = match &cli.command {
+        Command::Serve(args) => args.logs(),
+        _ => (LogFormat::Text, None),
+    };
+    log_to_stderr(format, level);
     let passes_on = matches!(cli.command, Command::Run(_));
     let lines = passes_on || matches!(cli.command, Command::Apply(_));
     let output = Output { format: cli.global.format.format(), lines, passes_on };
@@ -151,6 +164,11 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Unhold(args) => hold::unhold(args, global, output).await,
         Command::Run(args) => run::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
+        Command::Serve(args) => serve::run(args, global, output).await,
+        Command::Hook(args) => hook::run(args, global, output).await,
+        Command::Approve(args) => ended(approve::run(args, global, output).await),
+        Command::Pause(args) => ended(pause::run(args, global, output)),
+        Command::Unpause(args) => ended(pause::unpause(args, global, output)),
         Command::Down(args) => down::run(args, global, output).await,
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Keys(args) => ended(keys::run(args, global, output).await),
@@ -161,11 +179,29 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
     }
 }
 
-/// `TIEDOWN_LOG` says what is logged, as `RUST_LOG` does elsewhere; nothing by default.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TIEDOWN_LOG");
-    let Ok(filter) = filter else { return };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// `TIEDOWN_LOG` says what is logged, as `RUST_LOG` does elsewhere; else the level, if there is
+/// one.
+fn log_to_stderr(format: LogFormat, level: Option<&str>) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TIEDOWN_LOG").ok();
+    let filter = filter.or_else(|| level.map(tracing_subscriber::EnvFilter::new));
+    let Some(filter) = filter else { return };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        }
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use executor::keys::seal::SealedBy;
 use executor::keys::sealed::SealedKeys;
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
+use executor::orders::Orders;
 use executor::runtime::Runtime;
 use executor::runtime::docker::DockerRuntime;
 use executor::runtime::process::port::ProcessRuntime;
@@ -130,6 +131,8 @@ pub struct Records {
     pub catalog: Arc<dyn Catalog>,
     /// Intentions and outcomes.
     pub journal: Arc<dyn Journal>,
+    /// What people said about passes that nobody watches.
+    pub orders: Arc<dyn Orders>,
     /// The catalog's identity; `None`: there is no catalog yet.
     pub id: Option<String>,
 }
@@ -156,7 +159,12 @@ impl Records {
     fn of(catalog: EmbeddedCatalog) -> Self {
         let id = catalog.id().map(str::to_owned);
         let catalog = Arc::new(catalog);
-        Self { catalog: Arc::clone(&catalog) as Arc<dyn Catalog>, journal: catalog, id }
+        Self {
+            catalog: Arc::clone(&catalog) as Arc<dyn Catalog>,
+            orders: Arc::clone(&catalog) as Arc<dyn Orders>,
+            journal: catalog,
+            id,
+        }
     }
 }
 

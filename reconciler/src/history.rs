@@ -23,7 +23,10 @@ pub fn row(run: &RunRecord) -> Vec<String> {
         moment(run.start.at),
         run.start.by.clone(),
         commit.to_owned(),
-        format!("+{} ~{} -{}", summary.add, summary.change, summary.destroy),
+        match summary.import {
+            0 => format!("+{} ~{} -{}", summary.add, summary.change, summary.destroy),
+            n => format!("<{n} +{} ~{} -{}", summary.add, summary.change, summary.destroy),
+        },
         end(run).to_owned(),
     ]
 }

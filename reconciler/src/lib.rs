@@ -3,11 +3,13 @@
 pub mod cli;
 pub mod drift;
 pub mod fleet;
+pub mod git;
 pub mod history;
 pub mod pass;
 mod passphrase;
 pub mod prepare;
 pub mod repository;
+pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod volumes;

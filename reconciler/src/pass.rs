@@ -2,6 +2,8 @@
 //! No loop and no waiting: whoever wants another pass asks for one.
 
 mod by_hand;
+pub mod by_itself;
+pub mod rules;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::images::look_up;
@@ -183,7 +185,7 @@ impl Ask<'_> {
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
         let secrets = read_secrets(self.settings)?;
-        let Prepared { desired, mut artifacts, references, trees, warnings, notes } =
+        let Prepared { desired, mut artifacts, references, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         look_up(self.settings, references, &mut artifacts).await;
         let trees: Arc<dyn Trees> = Arc::new(trees);
@@ -192,7 +194,9 @@ impl Ask<'_> {
         let policy = &self.settings.policy;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let told = Told { warnings, notes };
         Ok(Looked {
             desired,
@@ -214,12 +218,14 @@ impl Ask<'_> {
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
         let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
-        let Prepared { mut desired, artifacts, trees, warnings, notes, .. } =
+        let Prepared { mut desired, artifacts, trees, warnings, notes, broken, .. } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =
             planner::plan(&desired, &artifacts, &observed, &claims, &policy, &self.permits);
-        let (plan, report) = (planned.plan, planned.report);
+        let (plan, mut report) = (planned.plan, planned.report);
+        report.lines.extend(broken);
+        report.lines.sort();
         let (told, trees) = (Told { warnings, notes }, Arc::new(trees));
         Ok(Looked {
             desired,

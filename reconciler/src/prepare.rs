@@ -3,6 +3,7 @@
 
 pub mod apps;
 pub mod artifacts;
+pub mod broken;
 pub mod images;
 pub mod selection;
 
@@ -11,6 +12,7 @@ use crate::repository::snapshot::{Patterns, Snapshot};
 use crate::repository::tree::KnownTrees;
 use crate::settings::problem::Problem as Clash;
 use crate::settings::{INCLUDE, Settings};
+use broken::Broken;
 use executor::secrets::SecretError;
 use images::References;
 use planner::manifest::problem::{Problem, Severity};
@@ -20,6 +22,7 @@ use planner::model::claim::Claims;
 use planner::model::desired::{Desired, Lineage};
 use planner::model::name::AppName;
 use planner::model::release::SecretVersions;
+use planner::report::Line;
 use selection::{Selection, SelectionError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +90,8 @@ pub struct Prepared {
     pub warnings: Vec<(Problem, String)>,
     /// What a reader should know beside, as sentences.
     pub notes: Vec<String>,
+    /// Apps that are left as they are for the mistakes of their manifests.
+    pub broken: Vec<Line>,
 }
 
 /// Reads all manifests of the fleet.
@@ -159,22 +164,31 @@ pub fn prepare(
     let (manifests, patterns) = read_manifests(snapshot, settings)?;
     let named = manifests.iter().filter_map(apps::name);
     let known = named.chain(claims.apps.keys().cloned()).collect();
-    let left_out = selection.left_out(&known)?;
+    let mut left_out = selection.left_out(&known)?;
     let considered: Vec<&ReadManifest> = manifests
         .iter()
         .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
         .collect();
     let (mut apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    let broken = match mistakes.has_errors() {
+        true if !selection.tolerant => {
+            return Err(PrepareError::Mistakes(Box::new(mistakes)));
+        }
+        true => broken::sort_out(&considered, &mistakes, &mut apps),
+        false => Broken::default(),
+    };
+    left_out.extend(broken.apps);
     for (name, meant) in &mut apps {
         let set = secrets.get(name).cloned().unwrap_or_default();
         meant.app.groups.values_mut().for_each(|group| group.secrets.clone_from(&set));
     }
-    if mistakes.has_errors() {
-        return Err(PrepareError::Mistakes(Box::new(mistakes)));
-    }
     let mut found = artifacts::resolve(snapshot, &apps, &patterns, settings, claims)?;
     found.notes.extend(manifests.is_empty().then(|| none_found(snapshot)));
-    let lineages = lineages(snapshot, claims, &manifests)?;
+    let lineages = match broken.nameless {
+        // It may be any app: of none can be said that it was deleted.
+        Some(path) => unknown_to_all(claims, &format!("{path} does not say which app it is of")),
+        None => lineages(snapshot, claims, &manifests)?,
+    };
     let hosts = settings.hosts.iter().map(|(name, host)| (name.clone(), host.spec.clone()));
     Ok(Prepared {
         desired: Desired {
@@ -190,6 +204,7 @@ pub fn prepare(
         trees: found.trees,
         warnings: mistakes.problems,
         notes: found.notes,
+        broken: broken.lines,
     })
 }
 
@@ -220,6 +235,10 @@ fn lineages(
         lineages.insert(app.clone(), lineage);
     }
     Ok(lineages)
+}
+
+fn unknown_to_all(claims: &Claims, why: &str) -> BTreeMap<AppName, Lineage> {
+    claims.apps.keys().map(|app| (app.clone(), unknown(why))).collect()
 }
 
 fn unknown(why: &str) -> Lineage {

@@ -199,6 +199,58 @@ impl Repository {
         }
     }
 
+    /// The commit of a branch.
+    ///
+    /// # Errors
+    /// `NoCommit`.
+    pub fn branch(&self, name: &str) -> Result<CommitId, RepositoryError> {
+        self.commit(&format!("refs/heads/{name}"))
+    }
+
+    /// The branch that `HEAD` names, whether it has a commit or not.
+    ///
+    /// # Errors
+    /// `HEAD` names no branch.
+    pub fn head_branch(&self) -> Result<String, RepositoryError> {
+        let head = self.git.find_reference("HEAD");
+        let target = head.and_then(|head| head.symbolic_target().map(|t| t.map(str::to_owned)));
+        let target = target.map_err(git_error("cannot read HEAD"))?;
+        let branch = target.as_deref().and_then(|target| target.strip_prefix("refs/heads/"));
+        branch.map(str::to_owned).ok_or_else(|| RepositoryError::NoCommit {
+            rev: "HEAD as a branch".to_owned(),
+            dir: self.path().to_owned(),
+        })
+    }
+
+    /// Git's own directory.
+    #[must_use]
+    pub fn git_dir(&self) -> &Path {
+        self.git.path()
+    }
+
+    /// Reads objects of a directory too: those of a push that is not accepted yet are kept apart
+    /// from the repository's own.
+    ///
+    /// # Errors
+    /// It cannot be added.
+    pub fn read_objects_of(&self, directory: &Path) -> Result<(), RepositoryError> {
+        let act = format!("cannot read the objects in {}", directory.display());
+        let path = directory
+            .to_str()
+            .ok_or_else(|| RepositoryError::Name { path: directory.display().to_string() })?;
+        let odb = self.git.odb().map_err(git_error(act.clone()))?;
+        odb.add_disk_alternate(path).map_err(git_error(act))
+    }
+
+    /// Makes an empty bare repository, unless there is one.
+    ///
+    /// # Errors
+    /// Git could not make it.
+    pub fn make_bare(git_dir: &Path) -> Result<(), RepositoryError> {
+        let act = format!("cannot make the repository {}", git_dir.display());
+        git2::Repository::init_bare(git_dir).map(drop).map_err(git_error(act))
+    }
+
     /// How a commit relates to the one applied before.
     ///
     /// # Errors

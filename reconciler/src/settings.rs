@@ -7,6 +7,7 @@ pub mod keys;
 pub mod load;
 pub mod meant;
 pub mod problem;
+pub mod schedule;
 pub mod section;
 pub mod written;
 
@@ -17,8 +18,10 @@ use planner::model::host::HostSpec;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::policy::Policy;
 use planner::model::size::Size;
+use schedule::Schedule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The name of the file, in the directory that tiedown is pointed at.
 pub const FILE: &str = "tiedown.toml";
@@ -41,6 +44,24 @@ pub struct Settings {
     pub hosts: BTreeMap<HostName, HostSettings>,
     /// What may be done.
     pub policy: Policy,
+    /// How passes that nobody watches are run.
+    pub serve: ServeSettings,
+}
+
+/// `[serve]`, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// A pass is run at least so often.
+    pub interval: Duration,
+    /// When something may happen by itself.
+    pub schedule: Schedule,
+}
+
+impl Default for ServeSettings {
+    /// Every five minutes, at any time.
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(300), schedule: Schedule::default() }
+    }
 }
 
 impl Settings {

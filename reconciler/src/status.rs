@@ -3,6 +3,7 @@
 
 use crate::settings::Settings;
 use planner::model::claim::Claims;
+use planner::model::health::Said;
 use planner::model::instance::Role;
 use planner::model::name::HostName;
 use planner::model::observed::{
@@ -23,8 +24,46 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// Its slots, in order.
     pub slots: Vec<SlotStatus>,
+    /// Where a proxy in front finds what serves: main instances, and those of a second set or a
+    /// canary that is no clone, in order of slots and roles.
+    pub endpoints: Vec<Endpoint>,
     /// All volumes with the fleet's mark, in order of hosts and ids.
     pub volumes: Vec<VolumeStatus>,
+}
+
+/// One address that a proxy can send requests to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Endpoint {
+    /// The slot that it is of, or beside.
+    pub slot: String,
+    /// `main`, `canary` or `green`.
+    pub role: String,
+    /// The instance.
+    pub instance: String,
+    /// Its app.
+    pub app: String,
+    /// Its group.
+    pub group: String,
+    /// Its own address.
+    pub address: String,
+    /// A port that it listens on.
+    pub port: u16,
+    /// What it runs, all digits.
+    pub release: String,
+    /// Whether its checks passed; none if it has none, or was started too lately to be judged.
+    pub healthy: Option<bool>,
+}
+
+/// What a check said when it was asked last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub check: String,
+    /// Whether it passed.
+    pub passing: bool,
+    /// What was seen instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
 }
 
 /// A host.
@@ -86,6 +125,8 @@ pub struct InstanceStatus {
     pub why: Option<String>,
     /// Whether its checks passed; none if it has none or was not asked.
     pub healthy: Option<bool>,
+    /// What each of them said.
+    pub checks: Vec<CheckStatus>,
     /// What it runs, all digits.
     pub release: String,
     /// Its own address.
@@ -152,6 +193,7 @@ impl Status {
         Self {
             fleet: settings.fleet.to_string(),
             hosts: hosts.collect(),
+            endpoints: endpoints(observed),
             slots: slots.iter().map(|slot| slot_status(slot, observed, claims)).collect(),
             volumes,
         }
@@ -253,6 +295,41 @@ fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatu
     status
 }
 
+fn check_status(said: &Said) -> CheckStatus {
+    let Said { check, instead } = said.clone();
+    CheckStatus { check, passing: instead.is_none(), instead }
+}
+
+/// Ports of instances that run and serve. What runs on a clone can be reached by nobody.
+fn endpoints(observed: &Observed) -> Vec<Endpoint> {
+    let instances = readings(observed).flat_map(|(_, reading)| reading.instances.values());
+    let serves = |instance: &&InstanceView| {
+        let role = match instance.role {
+            Role::Main | Role::Green => true,
+            Role::Canary => instance.volumes.is_empty(),
+            Role::Release | Role::Run => false,
+        };
+        role && instance.state == InstanceState::Running
+    };
+    let of = |instance: &InstanceView, port: u16| Endpoint {
+        slot: instance.slot.to_string(),
+        role: instance.role.as_str().to_owned(),
+        instance: instance.id.to_string(),
+        app: instance.slot.app.to_string(),
+        group: instance.slot.group.to_string(),
+        address: instance.address.to_string(),
+        port,
+        release: instance.release.as_str().to_owned(),
+        healthy: instance.healthy,
+    };
+    let all = instances.filter(serves);
+    let mut endpoints: Vec<Endpoint> = all
+        .flat_map(|instance| instance.ports.iter().map(move |port| of(instance, port.0)))
+        .collect();
+    endpoints.sort();
+    endpoints
+}
+
 fn instance_status(instance: &InstanceView) -> InstanceStatus {
     let why = match &instance.state {
         InstanceState::Failed { why } | InstanceState::Died { why } => Some(why.clone()),
@@ -266,6 +343,7 @@ fn instance_status(instance: &InstanceView) -> InstanceStatus {
         state: instance.state.as_str().to_owned(),
         why,
         healthy: instance.healthy,
+        checks: instance.said.iter().map(check_status).collect(),
         release: instance.release.as_str().to_owned(),
         address: instance.address.to_string(),
         ports: instance.ports.iter().map(|port| port.0).collect(),

@@ -3,12 +3,14 @@
 
 mod claims;
 mod lock;
+mod orders;
 mod runs;
 mod schema;
 
 use super::{Catalog, CatalogError, Holder, Lock, LockName};
 use crate::journal::{Journal, RunEnd, RunId, RunRecord, RunStart, StepEnd};
 use crate::names::StateDir;
+use crate::orders::{Order, OrderName, Orders};
 use planner::model::claim::{AppRecord, Claims};
 use planner::model::name::FleetName;
 use planner::model::time::Timestamp;
@@ -157,6 +159,20 @@ impl Journal for EmbeddedCatalog {
 
     fn runs(&self, newest: usize, steps: bool) -> Result<Vec<RunRecord>, CatalogError> {
         self.read("reading the journal", |transaction| runs::newest(transaction, newest, steps))
+    }
+}
+
+impl Orders for EmbeddedCatalog {
+    fn orders(&self) -> Result<Vec<Order>, CatalogError> {
+        self.read("reading orders", |transaction| orders::read(transaction))
+    }
+
+    fn order(&self, order: &Order) -> Result<(), CatalogError> {
+        self.write("writing an order", |transaction| orders::order(transaction, order))
+    }
+
+    fn lift(&self, name: &OrderName) -> Result<bool, CatalogError> {
+        self.write("lifting an order", |transaction| orders::lift(transaction, name))
     }
 }
 

@@ -49,6 +49,7 @@ impl FakeHost {
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
+            isolates: true,
             pool: PoolView::Absent,
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -211,7 +212,8 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             });
             false
         }
-        Act::MakeVolume { volume } => {
+        Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
+            adopted(reading, act);
             let view = VolumeView {
                 spec: volume.clone(),
                 state: VolumeState::Attached,
@@ -261,6 +263,13 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
     }
 }
 
+/// What was adopted is foreign no more.
+fn adopted(reading: &mut Reading, act: &Act) {
+    if let Act::AdoptVolume { name, .. } = act {
+        reading.foreign.retain(|foreign| foreign.name != *name);
+    }
+}
+
 fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
     match act {
         Act::GrowVolume { to, .. } => view.spec.size = *to,
@@ -276,6 +285,7 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         }
         Act::MakePool { .. }
         | Act::MakeVolume { .. }
+        | Act::AdoptVolume { .. }
         | Act::CopyVolume { .. }
         | Act::RemoveClone { .. }
         | Act::DestroyVolume { .. }

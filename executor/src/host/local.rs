@@ -22,7 +22,7 @@ use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +108,9 @@ impl Host for LocalHost {
     }
 
     async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
-        match probe::ask(address, check).await {
+        let place = SocketAddrV4::new(address, check.port.0);
+        let connecting = self.runtime.connect(instance, place);
+        match probe::ask(connecting, place, check).await {
             Answer::Passing => match self.runtime.listens(instance, address, check.port).await {
                 Ok(()) => Answer::Passing,
                 Err(seen) => Answer::Failing { seen },
@@ -214,6 +216,7 @@ impl LocalHost {
             machine: self.machine.clone(),
             runs: self.runtime.runs(),
             shared_ports: self.runtime.shares_ports(),
+            isolates: self.runtime.isolates(),
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
@@ -250,6 +253,7 @@ impl LocalHost {
                 self.storage.retire(volume, keeping, reading.at).await?
             }
             Act::TakeBackVolume { volume, marks } => self.storage.take_back(volume, marks).await?,
+            Act::AdoptVolume { name, volume } => self.storage.adopt(name, volume).await?,
             Act::DestroyVolume { volume, .. } => self.storage.destroy(volume).await?,
             Act::StartInstance { instance } => self.start(instance).await?,
             Act::StopInstance { instance, .. } => self.runtime.stop(instance).await?,

@@ -11,24 +11,32 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use planner::model::health::{Check, Probe};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Asks once, and waits no longer than the check's timeout.
-pub(super) async fn ask(address: Ipv4Addr, check: &Check) -> Answer {
+pub(super) async fn ask(
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    place: SocketAddrV4,
+    check: &Check,
+) -> Answer {
     let limit = Duration::from_millis(check.timeout.0);
-    match tokio::time::timeout(limit, answer(address, check)).await {
+    match tokio::time::timeout(limit, answer(connecting, place, check)).await {
         Ok(Ok(())) => Answer::Passing,
         Ok(Err(seen)) => Answer::Failing { seen },
         Err(_) => Answer::Failing { seen: format!("no answer within {}", check.timeout) },
     }
 }
 
-async fn answer(address: Ipv4Addr, check: &Check) -> Result<(), String> {
-    let place = SocketAddrV4::new(address, check.port.0);
-    let stream = TcpStream::connect(place).await.map_err(|error| refusal(place, &error))?;
+async fn answer(
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    place: SocketAddrV4,
+    check: &Check,
+) -> Result<(), String> {
+    let stream = connecting.await.map_err(|error| refusal(place, &error))?;
     let Probe::Http { method, path, protocol, headers, tls_skip_verify, tls_server_name } =
         &check.probe
     else {
@@ -50,7 +58,8 @@ async fn answer(address: Ipv4Addr, check: &Check) -> Result<(), String> {
     if protocol != "https" {
         return status(stream, request).await;
     }
-    let stream = tls::wrap(stream, address, tls_server_name.as_deref(), *tls_skip_verify).await?;
+    let stream =
+        tls::wrap(stream, *place.ip(), tls_server_name.as_deref(), *tls_skip_verify).await?;
     status(stream, request).await
 }
 
@@ -69,9 +78,9 @@ async fn status(
     if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }
 }
 
-fn refusal(place: SocketAddrV4, error: &std::io::Error) -> String {
+fn refusal(place: SocketAddrV4, error: &io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => format!("nothing listens on {place}"),
+        io::ErrorKind::ConnectionRefused => format!("nothing listens on {place}"),
         _ => format!("{place}: {error}"),
     }
 }

@@ -74,7 +74,8 @@ impl Runtime for DockerRuntime {
         let foreign = containers.into_iter().filter_map(|container| {
             let Whose::Foreign(whose) = self.owner().whose(&container.labels) else { return None };
             let name = format!("container {}", container.name);
-            Some(Foreign { name, size: Size::ZERO, whose })
+            let cannot = Some("it is a container".to_owned());
+            Some(Foreign { name, size: Size::ZERO, whose, cannot })
         });
         let mut foreign: Vec<Foreign> = foreign.collect();
         foreign.sort_by(|a, b| a.name.cmp(&b.name));

@@ -28,7 +28,7 @@ mod tree;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::process::{ChildStdout, ExitCode};
 use std::time::{Duration, Instant};
@@ -178,6 +178,26 @@ pub fn listens(directory: &Path, place: SocketAddr) -> Result<(), String> {
     let init = record.and_then(|record| record.init).filter(Identity::alive);
     let init = init.ok_or_else(|| "the instance does not run".to_owned())?;
     ports::listens(init.pid, place)
+}
+
+/// Connects from within the network namespace of an instance that nothing else leads to. A socket
+/// stays in the namespace that it was made in.
+///
+/// # Errors
+/// What the system says, also where the instance does not run.
+pub async fn connect(directory: &Path, place: SocketAddrV4) -> io::Result<tokio::net::TcpStream> {
+    let record = state(directory).map_err(io::Error::other)?;
+    let init = record.and_then(|record| record.init).filter(Identity::alive);
+    let init = init.ok_or_else(|| io::Error::other("the instance does not run"))?;
+    let (sender, connected) = tokio::sync::oneshot::channel();
+    // A thread of its own: it does not come back from where it goes.
+    std::thread::Builder::new().name("connect".to_owned()).spawn(move || {
+        // Nobody waits any more.
+        let _ = sender.send(enter::connect(&init, place));
+    })?;
+    let stream = connected.await.map_err(io::Error::other)??;
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream)
 }
 
 /// The records of all instances whose directories are in `parent`, by directory name. No `parent`:

@@ -5,6 +5,7 @@
 //! is in it and loses it before the record goes, so a volume's directory without a record is
 //! damage, and is answered with an error, never with "absent".
 
+mod adopt;
 mod copying;
 mod directory;
 pub(super) mod hold;
@@ -146,6 +147,10 @@ impl Storage for LocalStorage {
 
     async fn take_back(&self, volume: &VolumeId, marks: &Marks) -> Result<Ensured, StorageError> {
         self.ensure_taken_back(volume, marks)
+    }
+
+    async fn adopt(&self, name: &str, volume: &VolumeSpec) -> Result<Ensured, StorageError> {
+        self.ensure_adopted(name, volume).await
     }
 
     async fn destroy(&self, volume: &VolumeId) -> Result<Ensured, StorageError> {

@@ -200,6 +200,11 @@ impl Storage for LvmStorage {
         self.ensure_taken_back(volume, marks).await
     }
 
+    async fn adopt(&self, name: &str, _: &VolumeSpec) -> Result<Ensured, StorageError> {
+        let found = "cannot be adopted: the key of what is in it is not here".to_owned();
+        Err(StorageError::Conflict { what: name.to_owned(), found })
+    }
+
     async fn destroy(&self, volume: &VolumeId) -> Result<Ensured, StorageError> {
         self.ensure_destroyed(volume).await
     }

@@ -1,7 +1,10 @@
 //! What every catalog promises, asked of each adapter.
 
-use super::{claim, open, release};
+use super::{claim, fleet, open, release};
+use executor::catalog::embedded::EmbeddedCatalog;
 use executor::catalog::{Catalog, CatalogError, Holder, LockName};
+use executor::names::StateDir;
+use executor::orders::{Order, Orders};
 use planner::model::claim::{AppRecord, Claims, FailedRelease, Shape};
 use planner::model::id::Incarnation;
 use planner::model::time::Timestamp;
@@ -12,6 +15,56 @@ use std::time::Duration;
 fn the_embedded_catalog_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     contract(&|| Box::new(open(dir.path())));
+}
+
+#[test]
+fn orders_stand_until_they_are_lifted() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || open(dir.path());
+    assert_eq!(open().orders().unwrap(), []);
+    let setback = |failures| Order::Setback {
+        app: "web".parse().unwrap(),
+        commit: None,
+        failures,
+        until: NOW,
+        why: "status 503".to_owned(),
+    };
+    let pause = Order::Pause {
+        app: "web".parse().unwrap(),
+        why: String::new(),
+        by: "ops".to_owned(),
+        at: NOW,
+    };
+    for order in [&setback(1), &pause, &setback(2)] {
+        open().order(order).unwrap();
+    }
+    let looking = EmbeddedCatalog::open_read_only(StateDir::at(dir.path()), &fleet()).unwrap();
+    assert_eq!(looking.orders().unwrap(), [pause.clone(), setback(2)]);
+    assert!(looking.order(&pause).is_err(), "it was opened to be read");
+    assert!(open().lift(&setback(0).name()).unwrap());
+    assert!(!open().lift(&setback(0).name()).unwrap());
+    assert_eq!(open().orders().unwrap(), [pause]);
+}
+
+#[test]
+fn one_runs_passes_and_nobody_takes_the_fleet_down_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let holder = |purpose: &str| Holder { purpose: purpose.to_owned(), pid: 1, since: NOW };
+    let take = |what: &LockName, purpose: &str| {
+        open(dir.path()).lock(what, &holder(purpose), Duration::ZERO)
+    };
+    let first = take(&LockName::Passes, "the first").unwrap();
+    let app = take(&LockName::App("web".parse().unwrap()), "by hand").unwrap();
+    drop(app);
+    for what in [LockName::Passes, LockName::Fleet] {
+        match take(&what, "the second") {
+            Err(CatalogError::Locked { holder, .. }) => assert_eq!(holder.purpose, "the first"),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("{what:?} was taken twice"),
+        }
+    }
+    drop(first);
+    assert!(take(&LockName::Passes, "the second").is_ok());
 }
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -145,6 +145,7 @@ pub(super) fn refusal(
         VolumeNeed::Grow { .. } => volume.size_now() < volume.claimed,
         VolumeNeed::Make { .. }
         | VolumeNeed::TakeBack { .. }
+        | VolumeNeed::Adopt { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
         | VolumeNeed::Lost => true,

@@ -161,6 +161,7 @@ fn volumes(group: &Group, kept: &Kept<'_>) -> Option<Vec<(Bind, Size)>> {
         let there = match volume.need {
             VolumeNeed::Nothing | VolumeNeed::Grow { .. } => volume.view?,
             VolumeNeed::Make { .. }
+            | VolumeNeed::Adopt { .. }
             | VolumeNeed::TakeBack { .. }
             | VolumeNeed::Retire
             | VolumeNeed::Stay

@@ -26,7 +26,7 @@ pub(super) fn destroy<'a>(
     let mut diff = Diff::default();
     let Some(at) = find(ground, volume, report) else { return diff };
     match against(inputs, ground, at) {
-        Ok(since) => diff.doomed.push(Doomed { at, since }),
+        Ok(since) => diff.doomed.push(Doomed { at, since, age: age(ground, at) }),
         Err((why, hint)) => {
             report.say(Kind::Refused, object_of(at.view), format!("not destroyed: {why}"), &hint);
         }

@@ -21,7 +21,7 @@ pub(super) fn before_acts(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
     for placed in walk.main() {
         let host = &placed.step.host;
         let why = match &placed.step.act {
-            Act::MakeVolume { volume } => {
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
                 let incarnation = Some(volume.incarnation);
                 unclaimed(
                     walk,
@@ -143,10 +143,11 @@ pub(super) fn ids(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>
     }
 }
 
-/// Volumes that the plan makes for slots, empty or with data.
+/// Volumes that the plan makes for slots, empty or with data, or adopts.
 fn own<'w, 'a>(walk: &'w Walk<'a>) -> impl Iterator<Item = (&'w Placed<'a>, &'a VolumeSpec)> {
     let copied = walk.copied().map(|(placed, _, volume)| (placed, volume));
-    walk.made().chain(copied.filter(|(_, volume)| volume.kind.is_own()))
+    let copied = copied.filter(|(_, volume)| volume.kind.is_own());
+    walk.made().chain(copied).chain(walk.adopted())
 }
 
 /// Volumes that the catalog remembers, under whatever slot.

@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 pub(super) fn copies(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     for placed in &walk.steps {
         let why = match &placed.step.act {
-            Act::MakeVolume { volume } => {
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
                 let empty = volume.kind.is_own() && volume.origin.is_none();
-                (!empty).then(|| "what is made empty is marked as a copy".into())
+                (!empty).then(|| "what is no copy is marked as one".into())
             }
             Act::CopyVolume { of, volume } => miscopied(walk, world, placed, of, volume),
             Act::RemoveClone { volume } => {

@@ -51,7 +51,7 @@ fn touched<'a>(
 ) -> Option<&'a SlotId> {
     match &step.act {
         Act::MakePool { .. } => None,
-        Act::MakeVolume { volume } => Some(&volume.slot),
+        Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => Some(&volume.slot),
         // A snapshot changes nothing of what it is of.
         Act::CopyVolume { volume, .. } => {
             (volume.kind != VolumeKind::Snapshot).then_some(&volume.slot)

@@ -39,9 +39,9 @@ pub(super) fn destroy(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
 /// Whether the plan writes a volume's marks.
 fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
     walk.steps.iter().any(|placed| match &placed.step.act {
-        Act::MakeVolume { volume: spec } | Act::CopyVolume { volume: spec, .. } => {
-            spec.id == *volume
-        }
+        Act::MakeVolume { volume: spec }
+        | Act::AdoptVolume { volume: spec, .. }
+        | Act::CopyVolume { volume: spec, .. } => spec.id == *volume,
         Act::MarkVolume { volume: id, .. }
         | Act::RetireVolume { volume: id, .. }
         | Act::TakeBackVolume { volume: id, .. } => id == volume,

@@ -6,6 +6,7 @@ use crate::model::desired::Strategy;
 use crate::model::instance::{InstanceSpec, Role};
 use crate::model::observed::InstanceState;
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeKind;
 use crate::plan::step::{Act, Step};
 use crate::plan::{Gate, Lane, Rollout};
 use alloc::collections::BTreeSet;
@@ -141,5 +142,27 @@ pub(super) fn temporary(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violatio
         let rollout = &walk.rollout(placed).id.0;
         let why = format!("{why} (rollout {rollout})");
         found.push(Violation::new(Rule::Temporary, &placed.step.id.0, why));
+    }
+    clones(walk, found);
+}
+
+/// The same of clones; and what is started on one has no network.
+fn clones(walk: &Walk<'_>, found: &mut Vec<Violation>) {
+    for (placed, spec) in walk.made().filter(|(_, spec)| spec.kind == VolumeKind::Clone) {
+        let removed = |path: Path| {
+            walk.on_volume(&spec.id).any(|step| {
+                let removes = matches!(step.step.act, Act::RemoveClone { .. });
+                removes && step.rollout == placed.rollout && step.path == path
+            })
+        };
+        if !(removed(Path::Main) && removed(Path::RolloutFailed)) {
+            let why = "the clone is not removed however the rollout ends";
+            found.push(Violation::new(Rule::Temporary, &placed.step.id.0, why));
+        }
+        let on = |started: &&InstanceSpec| started.binds.iter().any(|bind| bind.volume == spec.id);
+        if walk.started().map(|(_, spec)| spec).filter(on).any(|spec| !spec.alone) {
+            let why = "what is started on the clone can reach out";
+            found.push(Violation::new(Rule::Temporary, &placed.step.id.0, why));
+        }
     }
 }

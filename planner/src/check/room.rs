@@ -57,6 +57,8 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
             | Act::MarkVolume { .. }
             | Act::RetireVolume { .. }
             | Act::TakeBackVolume { .. }
+            // It is in the pool already; what it grows by is counted with its growth.
+            | Act::AdoptVolume { .. }
             | Act::DestroyVolume { .. }
             | Act::RemoveClone { .. }
             | Act::StartInstance { .. }

@@ -123,7 +123,9 @@ fn attached_for<'a>(
         .filter(|placed| placed.step.host == at.step.host && walk.before(placed, at));
     for placed in earlier {
         match &placed.step.act {
-            Act::MakeVolume { volume: spec } | Act::CopyVolume { volume: spec, .. }
+            Act::MakeVolume { volume: spec }
+            | Act::AdoptVolume { volume: spec, .. }
+            | Act::CopyVolume { volume: spec, .. }
                 if spec.id == *volume =>
             {
                 slot = (spec.kind != VolumeKind::Snapshot).then_some(&spec.slot);

@@ -6,8 +6,9 @@ use crate::model::host::HostState;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::name::HostName;
 use crate::model::object::Object;
-use crate::model::observed::PoolView;
+use crate::model::observed::{PoolView, Reading};
 use crate::model::slot::SlotId;
+use crate::model::volume::VolumeSpec;
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Step};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,7 @@ fn needs_pool(act: &Act) -> bool {
         | Act::MarkVolume { .. }
         | Act::RetireVolume { .. }
         | Act::TakeBackVolume { .. }
+        | Act::AdoptVolume { .. }
         | Act::DestroyVolume { .. } => true,
     }
 }
@@ -114,6 +116,7 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
             Act::MakePool { .. } | Act::MakeVolume { .. } | Act::StartInstance { .. } => None,
             // Destroyed already.
             Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
+            Act::AdoptVolume { name, volume } => not_adoptable(reading, name, volume),
             Act::CopyVolume { of: volume, .. }
             | Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
@@ -138,6 +141,20 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
             found.push(Violation::new(Rule::OwnObjects, &step.id.0, why));
         }
     }
+}
+
+/// Why something that is not ours may not become this volume. What is the volume already is as
+/// good.
+fn not_adoptable(reading: &Reading, name: &str, volume: &VolumeSpec) -> Option<String> {
+    if reading.volumes.contains_key(&volume.id) {
+        return None;
+    }
+    let found = reading.foreign.iter().find(|foreign| foreign.name == name);
+    let Some(found) = found else { return Some(format!("there is no {name}")) };
+    if found.size != volume.size {
+        return Some(format!("{name} has {}, not {}", found.size, volume.size));
+    }
+    found.cannot.clone()
 }
 
 /// Predicates are there, are about the step's own object, and pin what the act does.
@@ -166,6 +183,7 @@ enum Subject<'a> {
     Volume(&'a VolumeId),
     Instance(&'a InstanceId),
     Slot(&'a SlotId),
+    Foreign(&'a str),
 }
 
 fn subject(fact: &Predicate) -> Subject<'_> {
@@ -191,6 +209,7 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         | Predicate::AddressFree { instance, .. }
         | Predicate::InstanceSupervised { instance, .. } => Subject::Instance(instance),
         Predicate::SlotIdle { slot } => Subject::Slot(slot),
+        Predicate::Adoptable { name, .. } => Subject::Foreign(name),
     }
 }
 
@@ -198,9 +217,13 @@ fn subject(fact: &Predicate) -> Subject<'_> {
 fn own(act: &Act, fact: &Predicate) -> bool {
     match (act, subject(fact)) {
         (Act::MakePool { .. }, Subject::Pool) => true,
-        (Act::MakeVolume { volume } | Act::CopyVolume { volume, .. }, Subject::Volume(id)) => {
-            volume.id == *id
-        }
+        (
+            Act::MakeVolume { volume }
+            | Act::AdoptVolume { volume, .. }
+            | Act::CopyVolume { volume, .. },
+            Subject::Volume(id),
+        ) => volume.id == *id,
+        (Act::AdoptVolume { name, .. }, Subject::Foreign(of)) => name == of,
         (
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
@@ -252,6 +275,10 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
             Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks },
             Predicate::VolumeMarked { volume: id, marks: said },
         ) => volume == id && marks == said,
+        (Act::AdoptVolume { volume, .. }, Predicate::VolumeMarked { volume: id, marks }) => {
+            let VolumeSpec { id: own, slot, source, keeping, .. } = volume;
+            (own, slot, source, keeping) == (id, &marks.slot, &marks.source, &marks.keeping)
+        }
         (Act::RetireVolume { volume, .. }, Predicate::VolumeRetired { volume: id, .. })
         | (
             Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume },

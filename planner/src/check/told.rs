@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 /// Every volume that is destroyed or retired is shown so, and the other way round; every object
 /// that is made or changed is shown.
-pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
+pub(super) fn told(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let shown = Shown::of(walk);
     let made: BTreeSet<&VolumeId> = walk.made().map(|(_, volume)| &volume.id).collect();
     let (mut destroyed, mut retired) = (BTreeSet::new(), BTreeSet::new());
@@ -32,7 +32,9 @@ pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
                 fails || shown.retired.contains(volume)
             }
             Act::MakePool { .. } => fails || shown.pools.contains(&placed.step.host),
-            Act::MakeVolume { volume } => fails || shown.volumes.contains(&volume.id),
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
+                fails || shown.volumes.contains(&volume.id)
+            }
             // A clone that is there for the time of a rollout is told with that.
             Act::CopyVolume { volume, .. } => {
                 fails || volume.kind == VolumeKind::Clone || shown.volumes.contains(&volume.id)
@@ -49,10 +51,15 @@ pub(super) fn told(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violation>) {
                 // Told with the strategy.
                 Role::Canary | Role::Green => true,
             },
-            // The old instance of a slot that has another name by now is shown as the new one's.
-            Act::StopInstance { slot, .. } => {
+            // Extra instances are told with the rollout. The old instance of a slot that has
+            // another name by now is shown as the new one's.
+            Act::StopInstance { instance, slot } => {
+                let views = world.reading(&placed.step.host).map(|reading| &reading.instances);
+                let view = views.and_then(|views| views.get(instance));
+                let main = view.is_some_and(|view| view.role == Role::Main);
                 let of = walk.lane(placed).and_then(|lane| lane.object.slot());
-                fails || [Some(slot), of].into_iter().flatten().any(|s| shown.slots.contains(s))
+                let mut slots = [Some(slot), of].into_iter().flatten();
+                fails || !main || slots.any(|slot| shown.slots.contains(slot))
             }
             Act::SuperviseInstance { .. } => true,
         };
@@ -97,6 +104,7 @@ impl<'a> Shown<'a> {
                         Verb::Remove
                         | Verb::Create
                         | Verb::TakeBack
+                        | Verb::Adopt
                         | Verb::Redeploy
                         | Verb::Restart
                         | Verb::Update

@@ -29,7 +29,7 @@ pub(super) fn unknown(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
     let renamed = renamed(walk);
     for placed in walk.main() {
         let slot = match &placed.step.act {
-            Act::MakeVolume { volume } => &volume.slot,
+            Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => &volume.slot,
             Act::StartInstance { instance } if instance.role == Role::Main => &instance.slot,
             _ => continue,
         };

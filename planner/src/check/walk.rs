@@ -131,6 +131,7 @@ impl<'a> Walk<'a> {
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
                 | Act::TakeBackVolume { .. }
+                | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. } => {}
             }
         }
@@ -227,10 +228,20 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The volume with this id that the plan makes, empty or as a copy.
+    /// The volume with this id that the plan makes, empty or as a copy, or adopts.
     pub(super) fn makes(&self, id: &VolumeId) -> Option<(&Placed<'a>, &'a VolumeSpec)> {
         self.on_volume(id).find_map(|placed| match &placed.step.act {
-            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            Act::MakeVolume { volume }
+            | Act::AdoptVolume { volume, .. }
+            | Act::CopyVolume { volume, .. } => Some((placed, volume)),
+            _ => None,
+        })
+    }
+
+    /// Volumes that the plan adopts.
+    pub(super) fn adopted(&self) -> impl Iterator<Item = (&Placed<'a>, &'a VolumeSpec)> {
+        self.steps.iter().filter_map(|placed| match &placed.step.act {
+            Act::AdoptVolume { volume, .. } => Some((placed, volume)),
             _ => None,
         })
     }

@@ -4,7 +4,7 @@
 use super::GroupDiff;
 use super::group::Scope;
 use super::instance;
-use super::retired::{self, No, Wanted, WantedVolume};
+use super::retired::{self, No, Origin, Wanted, WantedVolume};
 use super::scale::{self, Numbers};
 use crate::Inputs;
 use crate::model::desired::{Group, Mount};
@@ -15,6 +15,7 @@ use crate::model::volume::VolumeState;
 use crate::recover::{At, Ground};
 use crate::report::{Kind, Report};
 use crate::safety::lineage::{Memory, Refusal};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -72,9 +73,10 @@ pub(crate) fn adopt<'a>(
     for other in group.mounts.values() {
         volumes.push(match other.source == mount.source {
             true => {
-                WantedVolume { mount: other, back: Some(at), incarnation: at.view.spec.incarnation }
+                let incarnation = at.view.spec.incarnation;
+                WantedVolume { mount: other, origin: Origin::Adopted(at), incarnation }
             }
-            false => retired::choose(&scope, slot, other, false)?,
+            false => retired::choose(&scope, slot, other, &BTreeSet::new(), false)?,
         });
     }
     let pinned = retired::pinned(&volumes)?;

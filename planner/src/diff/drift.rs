@@ -135,7 +135,8 @@ fn instance(group: &GroupDiff<'_>, kept: &Kept<'_>, report: &mut Report) {
 }
 
 fn volume_drift(kept: &Kept<'_>, volume: &VolumeDiff<'_>, report: &mut Report) {
-    if volume.claimed == Size::ZERO {
+    // What was never made, or is still to be adopted, was never as it should be.
+    if volume.claimed == Size::ZERO || matches!(volume.need, VolumeNeed::Adopt { .. }) {
         return;
     }
     let mut say = |field: &str, before: String, after: String, healed: bool| {
@@ -150,9 +151,9 @@ fn volume_drift(kept: &Kept<'_>, volume: &VolumeDiff<'_>, report: &mut Report) {
         VolumeState::Attached => {}
         VolumeState::Making | VolumeState::Retired { .. } | VolumeState::Erasing => {
             let healed = match volume.need {
-                VolumeNeed::TakeBack { .. } | VolumeNeed::Make { .. } => {
-                    kept.instance != InstanceNeed::Nothing
-                }
+                VolumeNeed::TakeBack { .. }
+                | VolumeNeed::Adopt { .. }
+                | VolumeNeed::Make { .. } => kept.instance != InstanceNeed::Nothing,
                 VolumeNeed::Nothing
                 | VolumeNeed::Grow { .. }
                 | VolumeNeed::Retire

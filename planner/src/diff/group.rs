@@ -233,7 +233,7 @@ fn yield_to_run(scope: &Scope<'_, '_>, kept: &mut Kept<'_>, report: &mut Report)
 /// An instance that runs without a volume that is to be made or taken back is started anew.
 fn attach(kept: &Kept<'_>, need: InstanceNeed) -> InstanceNeed {
     let missing = kept.volumes.iter().any(|volume| match volume.need {
-        VolumeNeed::Make { .. } | VolumeNeed::TakeBack { .. } => true,
+        VolumeNeed::Make { .. } | VolumeNeed::TakeBack { .. } | VolumeNeed::Adopt { .. } => true,
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
         | VolumeNeed::Retire

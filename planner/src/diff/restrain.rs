@@ -42,6 +42,7 @@ fn instance(kept: &mut Kept<'_>, wanted: Option<&Release>, policy: &DriftPolicy)
         VolumeNeed::Make { begun, .. } => begun && volume.claimed > Size::ZERO,
         VolumeNeed::Nothing
         | VolumeNeed::Grow { .. }
+        | VolumeNeed::Adopt { .. }
         | VolumeNeed::Retire
         | VolumeNeed::Stay
         | VolumeNeed::Lost => false,

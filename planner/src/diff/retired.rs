@@ -10,7 +10,7 @@ use crate::model::desired::{Mount, Scale};
 use crate::model::id::{Incarnation, PoolId};
 use crate::model::name::{FleetName, HostName};
 use crate::model::object::Object;
-use crate::model::observed::{PoolView, VolumeView};
+use crate::model::observed::{Foreign, PoolView, VolumeView};
 use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
@@ -32,7 +32,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) slot: SlotId,
     /// Its volumes, in the order of their names.
     pub(crate) volumes: Vec<WantedVolume<'a>>,
-    /// The host where its retired volumes are.
+    /// The host where its volumes are already.
     pub(crate) pinned: Option<&'a HostName>,
     /// What is given up: the claim on a host that is lost.
     pub(crate) gives_up: Option<Claim>,
@@ -44,16 +44,57 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct WantedVolume<'a> {
     /// Its mount.
     pub(crate) mount: &'a Mount,
-    /// The retired volume that it takes back; `None`: a new one, which is empty.
-    pub(crate) back: Option<At<'a, VolumeView>>,
+    /// Where it comes from.
+    pub(crate) origin: Origin<'a>,
     /// Which life.
     pub(crate) incarnation: Incarnation,
+}
+
+/// Where the volume of a slot to be created comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// Nowhere: it is new and empty.
+    Empty,
+    /// The slot's own retired one.
+    Own(At<'a, VolumeView>),
+    /// A retired one that a person names.
+    Adopted(At<'a, VolumeView>),
+    /// Something that is not ours and that a person names.
+    Foreign(At<'a, Foreign>),
+}
+
+impl<'a> Origin<'a> {
+    /// The retired volume, if it comes from one.
+    pub(crate) const fn back(self) -> Option<At<'a, VolumeView>> {
+        match self {
+            Self::Own(at) | Self::Adopted(at) => Some(at),
+            Self::Empty | Self::Foreign(_) => None,
+        }
+    }
+
+    /// The host where it is, with the size it has there.
+    pub(crate) const fn there(self) -> Option<(&'a HostName, Size)> {
+        match self {
+            Self::Own(at) | Self::Adopted(at) => Some((at.host, at.view.spec.size)),
+            Self::Foreign(at) => Some((at.host, at.view.size)),
+            Self::Empty => None,
+        }
+    }
+
+    /// What a person calls it, if one named it.
+    fn named(self) -> Option<&'a str> {
+        match self {
+            Self::Adopted(at) => Some(at.view.spec.id.as_str()),
+            Self::Foreign(at) => Some(&at.view.name),
+            Self::Own(_) | Self::Empty => None,
+        }
+    }
 }
 
 impl Wanted<'_> {
     /// Whether it would start on an empty volume.
     pub(crate) fn makes_empty(&self) -> bool {
-        self.volumes.iter().any(|volume| volume.back.is_none())
+        self.volumes.iter().any(|volume| matches!(volume.origin, Origin::Empty))
     }
 
     /// The slot, to speak about it.
@@ -68,6 +109,8 @@ pub(crate) struct Doomed<'a> {
     pub(crate) at: At<'a, VolumeView>,
     /// When it was retired.
     pub(crate) since: Timestamp,
+    /// How long ago that is by its host's clock; nothing if its destruction was begun.
+    pub(crate) age: Option<Millis>,
 }
 
 /// The identity of a host's pool, present or to be made.
@@ -102,8 +145,9 @@ pub(super) fn want<'a>(
         return;
     }
     let mut volumes = Vec::new();
+    let taken = taken(scope, group, diff);
     for mount in scope.group.mounts.values() {
-        match choose(scope, &slot, mount, gives_up.is_some()) {
+        match choose(scope, &slot, mount, &taken, gives_up.is_some()) {
             Ok(volume) => volumes.push(volume),
             Err((kind, why, hint)) => {
                 diff.pending.insert(slot.app.clone());
@@ -124,16 +168,23 @@ pub(super) fn want<'a>(
     group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
 }
 
+/// What other new slots of the app take already of what a person named: a line is for one slot.
+fn taken<'a>(scope: &Scope<'a, '_>, group: &GroupDiff<'a>, diff: &Diff<'a>) -> BTreeSet<&'a str> {
+    let of_app = diff.groups.iter().filter(|other| other.app.name == scope.app.name);
+    let wanted = of_app.chain([group]).flat_map(|group| &group.wanted);
+    wanted.flat_map(|wanted| &wanted.volumes).filter_map(|v| v.origin.named()).collect()
+}
+
 /// Why not, and the way out.
 pub(crate) type No = (Kind, String, String);
 
-/// The one host where the retired volumes of a slot are, if it takes any back.
+/// The one host where the volumes of a slot are already, if any is.
 pub(super) fn pinned<'a>(volumes: &[WantedVolume<'a>]) -> Result<Option<&'a HostName>, No> {
     let hosts: BTreeSet<&HostName> =
-        volumes.iter().filter_map(|volume| volume.back.map(|at| at.host)).collect();
+        volumes.iter().filter_map(|volume| Some(volume.origin.there()?.0)).collect();
     if hosts.len() > 1 {
         let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
-        let why = format!("its retired volumes are on several hosts: {}", names.join(", "));
+        let why = format!("its volumes are on several hosts: {}", names.join(", "));
         return Err((Kind::Blocked, why, "choose with `adopt` or `fresh`".into()));
     }
     Ok(hosts.first().copied())
@@ -154,14 +205,16 @@ pub(super) fn choose<'a>(
     scope: &Scope<'a, '_>,
     slot: &SlotId,
     mount: &'a Mount,
+    taken: &BTreeSet<&str>,
     lost: bool,
 ) -> Result<WantedVolume<'a>, No> {
     let (ground, key) = (scope.ground, (slot.clone(), mount.source.clone()));
     let given = scope.inputs.claims.incarnations.get(&key).copied();
     let incarnation = volume::next_incarnation(given, ground, slot, &mount.source);
-    let new = WantedVolume { mount, back: None, incarnation };
-    if let Some(name) = mount.adopt.as_deref().filter(|name| !is_done(scope, slot, name)) {
-        return adopted(scope, mount, name);
+    let new = WantedVolume { mount, origin: Origin::Empty, incarnation };
+    let named = mount.adopt.as_deref().filter(|name| !taken.contains(name));
+    if let Some(name) = named.filter(|name| !is_done(scope, slot, name)) {
+        return adopted(scope, mount, name, incarnation);
     }
     if mount.fresh || lost || scope.inputs.permits.has(Permit::Empty) {
         return Ok(new);
@@ -182,7 +235,8 @@ pub(super) fn choose<'a>(
     if !returns(scope, slot) {
         return Err(returning(ground, mount, *newest));
     }
-    Ok(WantedVolume { mount, back: Some(*newest), incarnation: newest.view.spec.incarnation })
+    let incarnation = newest.view.spec.incarnation;
+    Ok(WantedVolume { mount, origin: Origin::Own(*newest), incarnation })
 }
 
 /// Whether the slot was taken off by a smaller count and comes back by a larger one. An app that was
@@ -227,20 +281,12 @@ fn adopted<'a>(
     scope: &Scope<'a, '_>,
     mount: &'a Mount,
     name: &str,
+    incarnation: Incarnation,
 ) -> Result<WantedVolume<'a>, No> {
     let seen = &scope.ground.seen;
     let Some(at) = seen.volumes.iter().find(|at| at.view.spec.id.as_str() == name) else {
-        let foreign = scope
-            .ground
-            .trusted
-            .values()
-            .any(|host| host.reading.foreign.iter().any(|foreign| foreign.name == name));
-        if foreign {
-            let why = format!("{name} is foreign, and foreign volumes cannot be adopted yet");
-            return Err((Kind::Blocked, why, "copy its files into a new volume".into()));
-        }
-        let why = format!("`adopt` names {name}, which no readable host has");
-        return Err((Kind::Blocked, why, "`tiedown volumes list` shows retired volumes".into()));
+        let at = foreign(scope.ground, name)?;
+        return Ok(WantedVolume { mount, origin: Origin::Foreign(at), incarnation });
     };
     if !at.view.spec.kind.is_own() {
         let why = format!("`adopt` names {name}, which is a {}", at.view.spec.kind.as_str());
@@ -249,11 +295,41 @@ fn adopted<'a>(
     match at.view.state {
         VolumeState::Retired { .. } => {
             let incarnation = at.view.spec.incarnation;
-            Ok(WantedVolume { mount, back: Some(*at), incarnation })
+            Ok(WantedVolume { mount, origin: Origin::Adopted(*at), incarnation })
         }
         VolumeState::Making | VolumeState::Attached | VolumeState::Erasing => {
             let why = format!("`adopt` names {name}, which is {}", at.view.state.as_str());
             Err((Kind::Refused, why, "only retired volumes can be taken".into()))
+        }
+    }
+}
+
+/// Something that is not ours, by the name that its host has for it.
+pub(super) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Foreign>, No> {
+    let blocked = |why: String, hint: &str| Err((Kind::Blocked, why, hint.into()));
+    let all = ground
+        .trusted
+        .iter()
+        .flat_map(|(host, trusted)| trusted.reading.foreign.iter().map(|view| At { host, view }));
+    let found: Vec<At<'a, Foreign>> = all.filter(|at| at.view.name == name).collect();
+    match found[..] {
+        [] => {
+            let why = format!("`adopt` names {name}, which no readable host has");
+            let hint = "`tiedown volumes list` shows volumes, `tiedown plan` what is not ours; if it \
+                        was adopted before, take the line out";
+            blocked(why, hint)
+        }
+        [at] => match &at.view.cannot {
+            None => Ok(at),
+            Some(why) => {
+                let why = format!("{name} on {} cannot be adopted: {why}", at.host);
+                blocked(why, "copy its files into a new volume")
+            }
+        },
+        [..] => {
+            let names: Vec<&str> = found.iter().map(|at| at.host.as_str()).collect();
+            let why = format!("`adopt` names {name}, which is on {}", names.join(", "));
+            blocked(why, "give all but one another name")
         }
     }
 }
@@ -271,7 +347,7 @@ pub(super) fn diff<'a>(
         .groups
         .iter()
         .flat_map(|group| &group.wanted)
-        .flat_map(|wanted| wanted.volumes.iter().filter_map(|volume| volume.back))
+        .flat_map(|wanted| wanted.volumes.iter().filter_map(|volume| volume.origin.back()))
         .map(|at| at.view.spec.id.clone())
         .collect();
     let desired = &inputs.desired;
@@ -301,7 +377,9 @@ pub(super) fn diff<'a>(
                 );
                 report.say(Kind::Refused, object(), why, "set both clocks right");
             }
-            Fate::Due { since, .. } => diff.doomed.push(Doomed { at: *at, since }),
+            Fate::Due { since, .. } => {
+                diff.doomed.push(Doomed { at: *at, since, age: age(ground, *at) });
+            }
         }
     }
 }

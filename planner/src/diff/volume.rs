@@ -6,7 +6,7 @@ use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
 use crate::model::id::{Incarnation, VolumeId};
 use crate::model::name::SourceName;
-use crate::model::observed::{PoolView, VolumeView};
+use crate::model::observed::{Foreign, PoolView, VolumeView};
 use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
@@ -15,6 +15,7 @@ use crate::model::volume::{Keeping, VolumeState};
 use crate::plan::step::Marks;
 use crate::recover::{Ground, Trusted};
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What one volume of a slot needs.
@@ -38,6 +39,15 @@ pub(crate) enum VolumeNeed {
     TakeBack {
         /// When it was retired.
         since: Timestamp,
+        /// The cap that it grows to, or has.
+        to: Size,
+    },
+    /// Its adoption was begun and cut short: what a person named becomes it.
+    Adopt {
+        /// How the host calls it.
+        name: String,
+        /// The size that it has.
+        size: Size,
         /// The cap that it grows to, or has.
         to: Size,
     },
@@ -82,7 +92,9 @@ impl VolumeDiff<'_> {
     /// The cap that it has once its need is met.
     pub(crate) fn size(&self) -> Size {
         match &self.need {
-            VolumeNeed::Grow { to } | VolumeNeed::TakeBack { to, .. } => *to,
+            VolumeNeed::Grow { to }
+            | VolumeNeed::TakeBack { to, .. }
+            | VolumeNeed::Adopt { to, .. } => *to,
             VolumeNeed::Make { size, .. } => *size,
             VolumeNeed::Nothing | VolumeNeed::Retire | VolumeNeed::Stay | VolumeNeed::Lost => {
                 self.size_now()
@@ -168,6 +180,9 @@ fn compare_one<'a>(
     let never_made = volume.size == Size::ZERO;
     let need = match view.map(|view| (view, view.state)) {
         None if never_made => VolumeNeed::Make { size, begun: false },
+        None if let Some(foreign) = cut_short(scope, claim, mount, host) => {
+            VolumeNeed::Adopt { name: foreign.name.clone(), size: foreign.size, to: size }
+        }
         None if mount.fresh || scope.inputs.permits.has(Permit::Empty) => {
             return added(scope, claim, mount, host);
         }
@@ -201,6 +216,18 @@ fn compare_one<'a>(
         need,
         marks: differ.then_some(marks),
     }
+}
+
+/// What a slot that never came up was to adopt, if that is still to be done.
+fn cut_short<'a>(
+    scope: &Scope<'a, '_>,
+    claim: &Claim,
+    mount: &Mount,
+    host: Trusted<'a>,
+) -> Option<&'a Foreign> {
+    let name = mount.adopt.as_deref().filter(|_| claim.applied.is_none())?;
+    let at = super::retired::foreign(scope.ground, name).ok()?;
+    (*at.host == host.spec.name).then_some(at.view)
 }
 
 fn added<'a>(

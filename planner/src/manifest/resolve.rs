@@ -7,7 +7,7 @@ mod services;
 use super::code::Code;
 use super::place::{At, Span};
 use super::problem::{Problem, Problems};
-use super::section::tiedown::{Canary, Former, Revert};
+use super::section::tiedown::{Canary, Former, Revert, Tiedown};
 use super::written::given;
 use super::{DeployMeaning, Manifest};
 use crate::model::desired::{App, Deploy, MaxUnavailable, Move, ReleaseCommand, Scale, Strategy};
@@ -181,9 +181,6 @@ fn moved(manifest: &Manifest, problems: &mut Problems) -> Vec<Move> {
 fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     let mut keys: Vec<String> = manifest.not_acted_on.iter().map(|key| key.value.clone()).collect();
     let tiedown = &manifest.tiedown;
-    if tiedown.canary.as_ref().is_some_and(|at| at.value != Canary::Off) {
-        keys.push("tiedown.canary".to_string());
-    }
     if tiedown.revert.as_ref().is_some_and(|at| at.value != Revert::Off) {
         keys.push("tiedown.revert".to_string());
     }
@@ -234,7 +231,7 @@ fn release_command(manifest: &Manifest) -> Option<ReleaseCommand> {
 /// flyctl's default for `deploy.release_command_timeout`.
 const RELEASE_TIMEOUT: Millis = Millis::from_secs(300);
 
-fn deploy(meaning: &DeployMeaning) -> Deploy {
+fn deploy(meaning: &DeployMeaning, tiedown: &Tiedown) -> Deploy {
     use super::section::deploy::Strategy as Written;
     let strategy = meaning.strategy.as_ref().map(|at| match at.value {
         Written::Rolling => Strategy::Rolling,
@@ -250,6 +247,7 @@ fn deploy(meaning: &DeployMeaning) -> Deploy {
             .as_ref()
             .map_or(MaxUnavailable::DEFAULT, |at| max_unavailable(at.value)),
         wait_timeout: wait.map_or(WAIT_TIMEOUT, |at| millis(at.value)),
+        on_clones: tiedown.canary.as_ref().is_some_and(|at| at.value == Canary::Clone),
     }
 }
 

@@ -219,6 +219,9 @@ pub struct Deploy {
     pub max_unavailable: MaxUnavailable,
     /// How long an instance has to become healthy.
     pub wait_timeout: Millis,
+    /// Whether a release of a group with mounts is tried on clones of one slot's volumes first.
+    #[serde(default)]
+    pub on_clones: bool,
 }
 
 /// How a new release replaces an old one.

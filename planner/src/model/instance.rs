@@ -140,4 +140,7 @@ pub struct InstanceSpec {
     /// How long it may take, where it is to end by itself; then it is killed and has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_within: Option<Millis>,
+    /// Whether it has no network but for the checks that its host asks.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub alone: bool,
 }

@@ -52,6 +52,9 @@ pub struct Reading {
     pub runs: BTreeSet<ArtifactKind>,
     /// Whether instances share the machine's ports: two that bind one port on all addresses meet.
     pub shared_ports: bool,
+    /// Whether it can start instances that have no network but for its checks.
+    #[serde(default)]
+    pub isolates: bool,
     /// Its pool.
     pub pool: PoolView,
     /// Volumes with our fleet's mark, by id.
@@ -252,4 +255,12 @@ pub struct Foreign {
     pub size: Size,
     /// Whose it seems to be.
     pub whose: String,
+    /// Why it cannot become a volume of ours, in words; nothing if it can.
+    #[serde(default = "unknown")]
+    pub cannot: Option<String>,
+}
+
+/// Of a host that did not say.
+fn unknown() -> Option<String> {
+    Some("its host does not say what is in it".into())
 }

@@ -123,6 +123,20 @@ impl Default for DriftPolicy {
     }
 }
 
+/// `auto` of `[policy]`: what may happen without a person who asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    /// Nothing: all that a pass would change waits for an approval.
+    None,
+    /// What takes nothing away: no volume is put away, destroyed, started empty or less protected,
+    /// and no slot removed.
+    #[default]
+    Safe,
+    /// All that a plan may hold without a permit.
+    All,
+}
+
 /// `[policy]`, with defaults filled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -138,6 +152,9 @@ pub struct Policy {
     /// How full pools may become.
     #[serde(default)]
     pub full: Fullness,
+    /// What may happen by itself.
+    #[serde(default)]
+    pub auto: Auto,
 }
 
 impl Default for Policy {
@@ -149,6 +166,7 @@ impl Default for Policy {
             max_loss: MaxLoss { count: 3, share_thousandths: 100 },
             drift: DriftPolicy::default(),
             full: Fullness::default(),
+            auto: Auto::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ mod order;
 
 use super::{Ledger, Placed};
 use crate::Inputs;
-use crate::diff::{Diff, Runs, Wanted, cost};
+use crate::diff::{Diff, Origin, Runs, Wanted, cost};
 use crate::model::desired::Group;
 use crate::model::host::{HostSpec, HostState};
 use crate::model::name::{HostName, Region};
@@ -100,15 +100,17 @@ impl<'a> Field<'a, '_> {
         wanted: &Wanted<'a>,
         there: &[&HostName],
     ) -> Result<Placed, No> {
-        if let Some(host) = wanted.pinned {
-            let placed = self.place_back(ledger, wanted, host);
-            order.moved(ledger, host);
-            return placed;
-        }
         let region = &wanted.slot.region;
         if !self.regions.contains_key(region) {
             let candidates = self.first_candidates(ledger, region, there);
             self.regions.insert(region.clone(), candidates);
+        }
+        if let Some(host) = wanted.pinned {
+            let placed = self.place_back(ledger, wanted, host)?;
+            order.moved(ledger, host);
+            // The slots that come after it keep away from it.
+            self.update(ledger, region, host);
+            return Ok(placed);
         }
         let (group, runs) = (self.group, &self.runs);
         let Some(candidates) = self.regions.get_mut(region) else { return Err(Default::default()) };
@@ -165,10 +167,10 @@ impl<'a> Field<'a, '_> {
         if let Some(why) = unfit(trusted.spec, Some(trusted), &self.runs) {
             return Err((format!("its retired volume is on {host}, which {why}"), hint));
         }
-        let grows = |volume: &crate::diff::WantedVolume<'_>| match volume.back {
-            Some(at) => {
+        let grows = |volume: &crate::diff::WantedVolume<'_>| match volume.origin.there() {
+            Some((_, has)) => {
                 let size = volume.mount.size.rounded_up_to(crate::diff::volume::extent(trusted));
-                size.minus(at.view.spec.size)
+                size.minus(has)
             }
             None => cost(volume.mount, trusted),
         };
@@ -176,7 +178,15 @@ impl<'a> Field<'a, '_> {
         if let Some(why) = account.lacks(self.group.mounts.len(), storage, self.group.guest) {
             return Err((format!("its retired volume is on {host}, which {why}"), hint));
         }
-        let why = format!("on {host}, where its retired volume is");
+        let named = |volume: &crate::diff::WantedVolume<'_>| match volume.origin {
+            Origin::Adopted(_) | Origin::Foreign(_) => true,
+            Origin::Empty | Origin::Own(_) => false,
+        };
+        let what = match wanted.volumes.iter().any(named) {
+            true => "what it adopts is",
+            false => "its retired volume is",
+        };
+        let why = format!("on {host}, where {what}");
         self.settle(ledger, &wanted.slot, host, storage, why)
     }
 

@@ -167,7 +167,7 @@ impl<'a> Account<'a> {
     }
 
     /// Reserves room in the pool; says why it cannot. `volume`: a volume is made there.
-    pub(super) fn reserve(&mut self, storage: Size, volume: bool) -> Result<(), String> {
+    pub(crate) fn reserve(&mut self, storage: Size, volume: bool) -> Result<(), String> {
         if volume && !self.has_pool {
             return Err("it has no pool".to_string());
         }

@@ -34,8 +34,10 @@ pub enum Verb {
     Remove,
     /// Something new.
     Create,
-    /// A retired or foreign volume becomes a slot's.
+    /// A retired volume becomes its slot's again.
     TakeBack,
+    /// A volume that a person names, retired or foreign, becomes a slot's: an import.
+    Adopt,
     /// An instance is replaced by one of another release, on the same volumes.
     Redeploy,
     /// An instance of the same release is started again.
@@ -61,6 +63,9 @@ pub struct Field {
 /// one change, destroy counts volumes whose data goes. Pools and hosts are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
+    /// Volumes that a person names and that become a slot's.
+    #[serde(default)]
+    pub import: usize,
     /// New slots and volumes.
     pub add: usize,
     /// Slots and volumes that stay and differ, or that are put away and kept.
@@ -76,6 +81,7 @@ impl Summary {
         let mut summary = Self::default();
         for change in changes.iter().filter(|change| counted(&change.object)) {
             match change.verb {
+                Verb::Adopt => summary.import += 1,
                 Verb::Create => summary.add += 1,
                 Verb::Destroy => summary.destroy += 1,
                 Verb::Retire
@@ -107,7 +113,11 @@ const fn counted(object: &Object) -> bool {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { add, change, destroy } = self;
-        write!(f, "Plan: {add} to add, {change} to change, {destroy} to destroy.")
+        let Self { import, add, change, destroy } = self;
+        f.write_str("Plan: ")?;
+        if *import > 0 {
+            write!(f, "{import} to import, ")?;
+        }
+        write!(f, "{add} to add, {change} to change, {destroy} to destroy.")
     }
 }

@@ -98,6 +98,13 @@ pub enum Predicate {
         /// When it was retired.
         retired: Timestamp,
     },
+    /// Something that is not ours is there, and can become a volume.
+    Adoptable {
+        /// How the host calls it.
+        name: String,
+        /// Its size.
+        size: Size,
+    },
     /// No instance that is not over holds the volume.
     VolumeIdle {
         /// Which.
@@ -209,6 +216,15 @@ impl Predicate {
             | Self::VolumeMarked { .. }
             | Self::VolumeRetired { .. }
             | Self::VolumeIdle { .. } => self.volume_failure(reading),
+            Self::Adoptable { name, size } => {
+                match reading.foreign.iter().find(|foreign| foreign.name == *name) {
+                    None => Some(alloc::format!("there is no {name}")),
+                    Some(foreign) if foreign.size != *size => {
+                        Some(alloc::format!("{name} has {}, not {size}", foreign.size))
+                    }
+                    Some(foreign) => foreign.cannot.clone(),
+                }
+            }
             Self::VolumeWhole { .. }
             | Self::VolumeCopied { .. }
             | Self::VolumeIsClone { .. }
@@ -267,6 +283,7 @@ impl Predicate {
             | Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
+            | Self::Adoptable { .. }
             | Self::InstanceAbsent { .. }
             | Self::InstancePresent { .. }
             | Self::InstanceRuns { .. }
@@ -312,6 +329,7 @@ impl Predicate {
             Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
+            | Self::Adoptable { .. }
             | Self::VolumeAbsent { .. }
             | Self::VolumeUnmade { .. }
             | Self::VolumeAttached { .. }
@@ -374,6 +392,7 @@ impl Predicate {
             Self::PoolAbsent
             | Self::PoolIs { .. }
             | Self::Room { .. }
+            | Self::Adoptable { .. }
             | Self::VolumeAbsent { .. }
             | Self::VolumeUnmade { .. }
             | Self::VolumeAttached { .. }

@@ -103,6 +103,13 @@ pub enum Act {
         /// For whom.
         marks: Marks,
     },
+    /// Makes something in the pool that is not ours a volume of ours, with what is in it.
+    AdoptVolume {
+        /// How the host calls it.
+        name: String,
+        /// Its marks from now on; it has this size.
+        volume: VolumeSpec,
+    },
     /// Destroys a retired volume and its data.
     DestroyVolume {
         /// Which.
@@ -137,6 +144,7 @@ impl Act {
     pub const fn volume(&self) -> Option<&VolumeId> {
         match self {
             Self::MakeVolume { volume: VolumeSpec { id: volume, .. } }
+            | Self::AdoptVolume { volume: VolumeSpec { id: volume, .. }, .. }
             | Self::CopyVolume { volume: VolumeSpec { id: volume, .. }, .. }
             | Self::RemoveClone { volume }
             | Self::GrowVolume { volume, .. }
@@ -167,6 +175,7 @@ impl Act {
             Self::MarkVolume { volume, .. } => alloc::format!("mark-volume {volume}"),
             Self::RetireVolume { volume, .. } => alloc::format!("retire-volume {volume}"),
             Self::TakeBackVolume { volume, .. } => alloc::format!("take-back-volume {volume}"),
+            Self::AdoptVolume { volume, .. } => alloc::format!("adopt-volume {}", volume.id),
             Self::DestroyVolume { volume, .. } => alloc::format!("destroy-volume {volume}"),
             Self::StartInstance { instance } => alloc::format!("start-instance {}", instance.id),
             Self::StopInstance { instance, .. } => alloc::format!("stop-instance {instance}"),

@@ -29,7 +29,7 @@ pub fn plan(plan: &Plan, report: &Report) -> Value {
             "fleet": plan.fleet,
             "commit": plan.commit,
             "digest": plan.digest(),
-            "summary": { "add": summary.add, "change": summary.change, "destroy": summary.destroy },
+            "summary": { "import": summary.import, "add": summary.add, "change": summary.change, "destroy": summary.destroy },
             "report": report,
             "rollouts": plan.rollouts.iter().map(rollout).collect::<Vec<_>>(),
         },
@@ -48,7 +48,7 @@ fn resource_change(change: &Change) -> Value {
     let before = values(|field| field.before.as_ref());
     let after = values(|field| field.after.as_ref());
     let (actions, reason) = actions(change.verb);
-    json!({
+    let mut value = json!({
         "address": address(&change.object),
         "type": kind(&change.object),
         "name": name(&change.object),
@@ -65,7 +65,13 @@ fn resource_change(change: &Change) -> Value {
         "action_reason": reason,
         "host": change.host,
         "reasons": change.reasons,
-    })
+    });
+    if let (Verb::Adopt, Object::Volume { volume, .. }) = (change.verb, &change.object) {
+        let from = change.fields.iter().find(|field| field.name == "from");
+        let from = from.and_then(|field| field.after.as_deref()).unwrap_or(volume.as_str());
+        value["change"]["importing"] = json!({ "id": from });
+    }
+    value
 }
 
 /// Terraform's actions. A redeploy is an update: nothing that holds data is replaced. A volume
@@ -77,6 +83,7 @@ const fn actions(verb: Verb) -> (&'static [&'static str], &'static str) {
         Verb::Remove => (&["delete"], "remove"),
         Verb::Create => (&["create"], "create"),
         Verb::TakeBack => (&["update"], "take-back"),
+        Verb::Adopt => (&["update"], "adopt"),
         Verb::Redeploy => (&["update"], "redeploy"),
         Verb::Restart => (&["update"], "restart"),
         Verb::Update => (&["update"], "update"),

@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 pub(super) struct Ahead {
     /// What they are together, in a word or two.
     pub(super) what: &'static str,
+    /// Whether they are gone before any slot is touched; else they go when all have followed.
+    pub(super) is_gone_before: bool,
     /// Start them.
     pub(super) start: Vec<Lane>,
     /// Stop them.
@@ -26,6 +28,9 @@ pub(super) struct Ahead {
     /// The release is remembered as failed for every slot when a wave failed.
     pub(super) claims_on_failure: Vec<ClaimAct>,
 }
+
+/// Why nothing runs ahead while something of an earlier try is there.
+pub(super) const LEFT: &str = "what was left of an earlier one is removed first";
 
 /// What a strategy has run ahead, in a word or two.
 pub(super) const fn word(strategy: Strategy) -> &'static str {
@@ -42,6 +47,9 @@ pub(super) fn plan<'a>(
     strategy: Strategy,
     ledger: &mut Ledger<'a>,
 ) -> Result<Option<Ahead>, String> {
+    if strategy == Strategy::Canary && !crew.group.mounts.is_empty() {
+        return super::clones::plan(crew, group, ledger).map(Some);
+    }
     let slots: Vec<SlotId> = group.kept.iter().map(|kept| kept.claim.slot.clone()).collect();
     let (role, beside) = match strategy {
         Strategy::Rolling | Strategy::Immediate => return Ok(None),
@@ -56,6 +64,7 @@ pub(super) fn plan<'a>(
     let release = &crew.runs.release;
     Ok(Some(Ahead {
         what: word(strategy),
+        is_gone_before: false,
         start: extras.iter().map(|extra| extra.start(crew)).collect(),
         stop: extras.iter().map(Extra::stop).collect(),
         on_failure: extras.iter().map(Extra::stop_step).collect(),

@@ -37,7 +37,9 @@ pub(super) fn remember(rollout: &mut Rollout) {
 impl Applied {
     fn learn(&mut self, step: &Step, slot: Option<&SlotId>) {
         match &step.act {
-            Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
+            Act::MakeVolume { volume }
+            | Act::AdoptVolume { volume, .. }
+            | Act::CopyVolume { volume, .. } => {
                 self.keeping.insert(volume.id.clone(), volume.keeping);
             }
             Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks } => {

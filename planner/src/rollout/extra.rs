@@ -45,7 +45,7 @@ impl Extra {
             Some(at) if at.view.state == InstanceState::Running => {
                 return Ok(extra(at.host.clone(), at.view.address));
             }
-            Some(_) => return Err("one that ended is removed first".to_string()),
+            Some(_) => return Err(super::ahead::LEFT.to_string()),
             None => {}
         }
         let own = group.kept.iter().filter(|kept| kept.claim.slot == *slot);

@@ -78,6 +78,7 @@ impl Crew<'_, '_> {
             ports: group.ports.clone(),
             supervision: group.supervision.clone(),
             ends_within: None,
+            alone: false,
         }
     }
 

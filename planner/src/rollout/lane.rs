@@ -5,17 +5,20 @@ use super::step;
 use super::wording;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeDiff, VolumeNeed};
-use crate::diff::{Kept, Wanted, pool_of};
+use crate::diff::{Kept, Origin, Wanted, pool_of};
 use crate::model::claim::{Claim, ClaimedVolume};
+use crate::model::desired::Mount;
 use crate::model::id::VolumeId;
 use crate::model::instance::{Bind, Role};
+use crate::model::name::HostName;
 use crate::model::object::Object;
-use crate::model::observed::PoolView;
+use crate::model::observed::{PoolView, VolumeView};
 use crate::model::size::Size;
 use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::change::Change;
 use crate::plan::step::{Marks, Step};
 use crate::plan::{ClaimAct, Gate, Lane};
+use crate::recover::At;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -185,13 +188,35 @@ fn volume_steps(
                 keeping: mount.keeping,
             };
             let why = "it is the slot's own and had been retired";
-            changes.push(wording::taken_back(host, &marks, view, why.into()));
+            changes.push(wording::taken_back(host, &marks, view, false, why.into()));
             let mut steps = vec![step::take_back_volume(host, view, *since, marks)];
             let has = view.spec.size;
             if has < *to {
                 let over = crew.inputs.policy.overcommit_thousandths;
                 changes.push(wording::grown(&kept.claim, volume, has, *to));
                 steps.push(step::grow_volume(host, &volume.id, has, *to, over));
+            }
+            steps
+        }
+        VolumeNeed::Adopt { name, size, to } => {
+            let spec = VolumeSpec {
+                id: volume.id.clone(),
+                slot: kept.claim.slot.clone(),
+                source: volume.source.clone(),
+                incarnation: volume.incarnation,
+                size: *size,
+                keeping: mount.keeping,
+                kind: VolumeKind::Own,
+                origin: None,
+                name: None,
+            };
+            changes.push(wording::adopted(host, name, &spec, "its adoption was begun before"));
+            let pool = pool_of(&crew.inputs.desired.fleet, kept.host);
+            let mut steps = vec![step::adopt_volume(host, pool, name, spec)];
+            if size < to {
+                let over = crew.inputs.policy.overcommit_thousandths;
+                changes.push(wording::grown(&kept.claim, volume, *size, *to));
+                steps.push(step::grow_volume(host, &volume.id, *size, *to, over));
             }
             steps
         }
@@ -254,7 +279,7 @@ pub(super) fn create(
         });
         caps.push((made.id.clone(), made.size));
         // Zero until it is there.
-        let size = volume.back.map_or(Size::ZERO, |at| at.view.spec.size);
+        let size = volume.origin.there().map_or(Size::ZERO, |(_, size)| size);
         claim.volumes.insert(volume.mount.source.clone(), ClaimedVolume { size, ..made });
     }
     let slot = &wanted.slot;
@@ -291,25 +316,58 @@ fn claim_volume(
     let (mount, name) = (volume.mount, &host.spec.name);
     let size = mount.size.rounded_up_to(crate::diff::volume::extent(host));
     let incarnation = volume.incarnation;
-    let Some(at) = volume.back else {
-        let pool = pool_of(&crew.inputs.desired.fleet, host);
-        let fleet = &crew.inputs.desired.fleet;
-        let id = VolumeId::derive(fleet, &wanted.slot, &mount.source, &pool, incarnation);
-        let spec = VolumeSpec {
-            id: id.clone(),
-            slot: wanted.slot.clone(),
-            source: mount.source.clone(),
-            incarnation,
-            size,
-            keeping: mount.keeping,
-            kind: VolumeKind::Own,
-            origin: None,
-            name: None,
-        };
-        changes.push(wording::made(name, &spec, "its slot is new"));
-        steps.push(make(crew, host, spec, Some(size.plus(header(host)))));
-        return Some(ClaimedVolume { id, incarnation, size, keeping: None });
+    let pool = pool_of(&crew.inputs.desired.fleet, host);
+    let fleet = &crew.inputs.desired.fleet;
+    let new = VolumeSpec {
+        id: VolumeId::derive(fleet, &wanted.slot, &mount.source, &pool, incarnation),
+        slot: wanted.slot.clone(),
+        source: mount.source.clone(),
+        incarnation,
+        size,
+        keeping: mount.keeping,
+        kind: VolumeKind::Own,
+        origin: None,
+        name: None,
     };
+    let (id, has) = match volume.origin {
+        Origin::Empty => {
+            let id = new.id.clone();
+            changes.push(wording::made(name, &new, "its slot is new"));
+            steps.push(make(crew, host, new, Some(size.plus(header(host)))));
+            return Some(ClaimedVolume { id, incarnation, size, keeping: None });
+        }
+        Origin::Foreign(at) => {
+            let new = VolumeSpec { size: at.view.size, ..new };
+            let why = alloc::format!("the manifest names it: {}", at.view.whose);
+            changes.push(wording::adopted(name, &at.view.name, &new, &why));
+            let ends = (new.id.clone(), new.size);
+            steps.push(step::adopt_volume(name, pool, &at.view.name, new));
+            ends
+        }
+        Origin::Own(at) | Origin::Adopted(at) => {
+            let adopted = matches!(volume.origin, Origin::Adopted(_));
+            take_back(ground, name, wanted, mount, at, adopted, steps, changes)?
+        }
+    };
+    if has < size {
+        let over = crew.inputs.policy.overcommit_thousandths;
+        steps.push(step::grow_volume(name, &id, has, size, over));
+    }
+    Some(ClaimedVolume { id, incarnation, size: has.max(size), keeping: None })
+}
+
+/// The step that attaches a retired volume again; its id and the size that it has.
+#[expect(clippy::too_many_arguments, reason = "what a lane is made with")]
+fn take_back(
+    ground: &crate::recover::Ground<'_>,
+    host: &HostName,
+    wanted: &Wanted<'_>,
+    mount: &Mount,
+    at: At<'_, VolumeView>,
+    adopted: bool,
+    steps: &mut Vec<Step>,
+    changes: &mut Vec<Change>,
+) -> Option<(VolumeId, Size)> {
     let VolumeState::Retired { since } = at.view.state else { return None };
     let marks =
         Marks { slot: wanted.slot.clone(), source: mount.source.clone(), keeping: mount.keeping };
@@ -318,17 +376,12 @@ fn claim_volume(
     let was = &at.view.spec.slot;
     let whose = match *was == wanted.slot {
         true => "it is the slot's own".into(),
-        false => alloc::format!("it was of {was} and is adopted"),
+        false => alloc::format!("it was of {was}"),
     };
     let why = alloc::format!("{whose}, {has}, retired {age} ago");
-    let id = at.view.spec.id.clone();
-    changes.push(wording::taken_back(name, &marks, at.view, why));
-    steps.push(step::take_back_volume(name, at.view, since, marks));
-    if has < size {
-        let over = crew.inputs.policy.overcommit_thousandths;
-        steps.push(step::grow_volume(name, &id, has, size, over));
-    }
-    Some(ClaimedVolume { id, incarnation, size: has.max(size), keeping: None })
+    changes.push(wording::taken_back(host, &marks, at.view, adopted, why));
+    steps.push(step::take_back_volume(host, at.view, since, marks));
+    Some((at.view.spec.id.clone(), has))
 }
 
 /// Retires volumes whose mount is gone, once nothing holds them.

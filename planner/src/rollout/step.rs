@@ -138,6 +138,23 @@ pub(super) fn take_back_volume(
     step(host, act, vec![before], after)
 }
 
+/// Makes something that is not ours a volume.
+pub(super) fn adopt_volume(host: &HostName, pool: PoolId, name: &str, spec: VolumeSpec) -> Step {
+    let volume = spec.id.clone();
+    let before = vec![
+        Predicate::PoolIs { pool },
+        Predicate::VolumeAbsent { volume: volume.clone() },
+        Predicate::Adoptable { name: name.into(), size: spec.size },
+    ];
+    let marks =
+        Marks { slot: spec.slot.clone(), source: spec.source.clone(), keeping: spec.keeping };
+    let after = vec![
+        Predicate::VolumeTaken { volume: volume.clone() },
+        Predicate::VolumeMarked { volume, marks },
+    ];
+    step(host, Act::AdoptVolume { name: name.into(), volume: spec }, before, after)
+}
+
 /// Destroys a retired volume and its data.
 pub(super) fn destroy_volume(host: &HostName, view: &VolumeView, retired: Timestamp) -> Step {
     let volume = &view.spec.id;

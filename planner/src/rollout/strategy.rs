@@ -30,14 +30,18 @@ pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
     if !group.kept.iter().any(super::is_redeploy) {
         return choice(Strategy::Rolling, "no new release is brought out");
     }
+    let on_clones = "canary is \"clone\": it is tried on clones of one slot's volumes first";
     match (deploy.strategy, mounted) {
+        (None | Some(Strategy::Canary | Strategy::Rolling), true) if deploy.on_clones => {
+            choice(Strategy::Canary, on_clones)
+        }
         (Some(strategy @ (Strategy::Canary | Strategy::Bluegreen)), true) => Err(Refusal {
             kind: Kind::Refused,
             why: format!(
                 "strategy {} needs an extra instance, and there is no extra volume for it",
                 strategy.as_str()
             ),
-            hint: "set [deploy] strategy = \"rolling\"",
+            hint: "set [deploy] strategy = \"rolling\", or canary = \"clone\" in [tiedown]",
         }),
         (Some(strategy), _) => choice(strategy, "the manifest asks for it"),
         (None, true) => choice(Strategy::Rolling, "the group has mounts"),

@@ -13,7 +13,7 @@ use crate::model::object::Object;
 use crate::model::observed::{InstanceView, VolumeView};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
-use crate::model::volume::{OnRemove, VolumeSpec, VolumeState};
+use crate::model::volume::{OnRemove, VolumeSpec};
 use crate::placement::Placed;
 use crate::plan::change::{Change, Field, Verb};
 use crate::plan::step::Marks;
@@ -123,8 +123,14 @@ pub(super) fn clone_removed(host: &HostName, view: &VolumeView, why: &str) -> Ch
     }
 }
 
-/// A retired volume that becomes a slot's.
-pub(super) fn taken_back(host: &HostName, marks: &Marks, view: &VolumeView, why: String) -> Change {
+/// A retired volume that becomes a slot's; `adopted`: because a person names it.
+pub(super) fn taken_back(
+    host: &HostName,
+    marks: &Marks,
+    view: &VolumeView,
+    adopted: bool,
+    why: String,
+) -> Change {
     let spec = &view.spec;
     let slot = field("slot", Some(spec.slot.to_string()), Some(marks.slot.to_string()));
     Change {
@@ -133,12 +139,25 @@ pub(super) fn taken_back(host: &HostName, marks: &Marks, view: &VolumeView, why:
             source: marks.source.clone(),
             volume: spec.id.clone(),
         },
-        verb: Verb::TakeBack,
+        verb: if adopted { Verb::Adopt } else { Verb::TakeBack },
         host: host.clone(),
         fields: field("state", Some(view.state.as_str().into()), Some("attached".into()))
             .into_iter()
             .chain(slot)
             .collect(),
+        reasons: sentence(why),
+    }
+}
+
+/// Something that is not ours and becomes a slot's volume.
+pub(super) fn adopted(host: &HostName, name: &str, spec: &VolumeSpec, why: &str) -> Change {
+    let fields =
+        [field("from", None, Some(name.into())), field("size", None, Some(spec.size.to_string()))];
+    Change {
+        object: volume_object(spec),
+        verb: Verb::Adopt,
+        host: host.clone(),
+        fields: fields.into_iter().flatten().collect(),
         reasons: sentence(why),
     }
 }
@@ -307,14 +326,16 @@ pub(super) fn cleared(host: &HostName, slot: &SlotId, view: &InstanceView, why: 
 /// A volume whose data goes.
 pub(super) fn destroyed(doomed: &Doomed<'_>) -> Change {
     let view = doomed.at.view;
-    let why = match view.state {
-        VolumeState::Erasing => "its destruction was begun before",
-        VolumeState::Retired { .. } if view.spec.keeping.on_remove == OnRemove::Retain => {
-            "its retention has passed, and a person destroys it by name"
+    let why = match (doomed.age, view.spec.keeping.on_remove) {
+        (None, _) => "its destruction was begun before".to_string(),
+        (Some(age), OnRemove::Retain) => {
+            format!("retired {age} ago; a person destroys it by name")
         }
-        VolumeState::Making | VolumeState::Attached | VolumeState::Retired { .. } => {
-            "on_remove is destroy, its retention has passed, and it is allowed"
-        }
+        (Some(age), OnRemove::Destroy) => format!(
+            "retired {age} ago, its retention of {} has passed; on_remove is destroy, and it is \
+             allowed",
+            view.spec.keeping.retention
+        ),
     };
     Change {
         object: volume_object(&view.spec),

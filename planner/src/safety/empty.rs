@@ -3,7 +3,7 @@
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeNeed, has_data};
-use crate::diff::{Diff, GroupDiff};
+use crate::diff::{Diff, GroupDiff, Origin};
 use crate::model::desired::Move;
 use crate::model::name::{AppName, GroupName, SourceName};
 use crate::model::object::Object;
@@ -105,7 +105,7 @@ fn making(diff: &Diff<'_>) -> BTreeMap<AppName, Volumes> {
     for group in &diff.groups {
         let wanted = group.wanted.iter().flat_map(|wanted| &wanted.volumes);
         let wanted = wanted
-            .filter(|volume| volume.back.is_none() && !volume.mount.fresh)
+            .filter(|volume| matches!(volume.origin, Origin::Empty) && !volume.mount.fresh)
             .map(|volume| volume.mount.source.clone());
         let kept = group.kept.iter().flat_map(|kept| &kept.volumes);
         let kept = kept
@@ -114,6 +114,7 @@ fn making(diff: &Diff<'_>) -> BTreeMap<AppName, Volumes> {
                 VolumeNeed::Nothing
                 | VolumeNeed::Grow { .. }
                 | VolumeNeed::TakeBack { .. }
+                | VolumeNeed::Adopt { .. }
                 | VolumeNeed::Retire
                 | VolumeNeed::Stay
                 | VolumeNeed::Lost => false,
@@ -185,6 +186,7 @@ fn hold(group: &mut GroupDiff<'_>) {
                 VolumeNeed::Nothing
                 | VolumeNeed::Grow { .. }
                 | VolumeNeed::TakeBack { .. }
+                | VolumeNeed::Adopt { .. }
                 | VolumeNeed::Stay
                 | VolumeNeed::Lost => {}
             }

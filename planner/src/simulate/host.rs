@@ -56,6 +56,10 @@ pub(super) fn act(
                 view.state = VolumeState::Attached;
             }
         }
+        Act::AdoptVolume { name, volume } => {
+            reading.foreign.retain(|foreign| foreign.name != *name);
+            make(reading, volume);
+        }
         Act::DestroyVolume { volume, .. } => {
             volumes.remove(volume);
         }

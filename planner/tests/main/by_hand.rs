@@ -64,6 +64,7 @@ impl Owned {
             machine: machine(),
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
+            isolates: true,
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -200,6 +201,7 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
             kill_timeout: Millis::from_secs(5),
         },
         ends_within: None,
+        alone: false,
     }
 }
 

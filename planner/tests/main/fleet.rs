@@ -239,12 +239,18 @@ impl Fleet {
                 let PoolView::Present(pool) = &mut machine.pool else { panic!("no pool") };
                 pool.fleet = fleet.clone();
             }
-            Event::Foreign { host, name, size } => {
+            Event::Foreign { host, name, size, adoptable } => {
                 let machine = self.machines.get_mut(host).unwrap();
                 machine.foreign.push(Foreign {
                     name: name.clone(),
                     size: Size::parse(size).unwrap(),
-                    whose: "libvirt".to_string(),
+                    whose: if *adoptable {
+                        "a copy of vol_0123456789abcdef of fleet old"
+                    } else {
+                        "libvirt"
+                    }
+                    .to_string(),
+                    cannot: (!adoptable).then(|| "it is no copy of a volume".to_string()),
                 });
             }
             Event::CatalogLost => self.claims = Claims::default(),
@@ -296,6 +302,7 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
         machine,
         runs: kinds.collect(),
         shared_ports: false,
+        isolates: true,
         pool,
         volumes: BTreeMap::new(),
         instances: BTreeMap::new(),

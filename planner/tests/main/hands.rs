@@ -265,8 +265,8 @@ fn a_slot_that_waits_for_its_volume_is_given_it() {
     assert_refused(&fleet, &adopt(&second, &slot("api/app/ewr/1")), "its group has no mount data");
     let planned = by_hand(&fleet, &adopt(&second, &wanted));
     let verbs: Vec<_> = planned.plan.changes.iter().map(|change| change.verb).collect();
-    assert_eq!(verbs, [Verb::Create, Verb::TakeBack], "{}", shown(&planned));
-    assert!(shown(&planned).contains("it was of web/app/ewr/2 and is adopted"));
+    assert_eq!(verbs, [Verb::Create, Verb::Adopt], "{}", shown(&planned));
+    assert!(shown(&planned).contains("it was of web/app/ewr/2, 10GB"));
     fleet.apply(&planned.plan, &BTreeSet::new());
     assert_eq!(fleet.claims.slots[&wanted].volumes.values().next().unwrap().id, second);
     let again = fleet.plan();

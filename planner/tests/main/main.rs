@@ -7,6 +7,7 @@
 )]
 
 mod by_hand;
+mod by_itself;
 mod check;
 mod document;
 mod drift;

@@ -82,6 +82,20 @@ proptest! {
 }
 
 #[test]
+fn what_is_put_away_comes_before_what_is_refused() {
+    let mut all = redeploy();
+    all.changes = vec![crate::by_hand::volume_change(Verb::Retire, 2)];
+    let object = Object::Slot { slot: slot(9) };
+    let line = Line { kind: Kind::Refused, object, why: "it is not".to_string(), hint: None };
+    let report = Report { lines: vec![line], history_unknown: vec![slot(7)], drift: Vec::new() };
+    let told = markdown::plan(&all, &report);
+    let order =
+        ["**1 volume will be put away**", "**Refused**", "**History unknown", "web/app/ewr/7"];
+    let places: Vec<_> = order.iter().map(|words| told.find(words)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{told}");
+}
+
+#[test]
 fn a_comment_reads_from_loss_to_the_folded_rest() {
     let mut all = redeploy();
     all.changes = vec![destroy(4), redeployed(1, 1, "new ``` line\n")];

@@ -9,6 +9,7 @@ use crate::fleet::Fleet;
 use deed::{Commit, History, How};
 use oracle::Before;
 use planner::Planned;
+use planner::by_itself::{Leave, divide};
 use planner::document::SavedPlan;
 use planner::model::observed::{HostView, Observed};
 use planner::remainder::{Remainder, remainder};
@@ -122,6 +123,18 @@ fn timeless(mut observed: Observed) -> Observed {
     observed
 }
 
+/// What of a plan may happen by itself is sound alone, and takes nothing away; with what people
+/// approve it is the whole plan.
+fn of_itself(fleet: &Fleet, planned: &Planned) {
+    let divided = divide(&planned.plan, &Leave::default());
+    fleet.checked(&divided.now);
+    let (_, claims) = simulate(&fleet.observed(), &fleet.claims, &divided.now, fleet.now);
+    assert_eq!(claims.losses, fleet.claims.losses, "by itself it loses {:#?}", divided.now);
+    let approved = divided.waiting.iter().filter_map(|waiting| waiting.digest.clone()).collect();
+    let divided = divide(&planned.plan, &Leave { approved, ..Leave::default() });
+    assert!(divided.now == planned.plan && divided.waiting.is_empty(), "{:#?}", divided.waiting);
+}
+
 /// Plans and applies once; if that went through, again until nothing is left to do.
 fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
     fleet.config.permits.clone_from(&commit.permits);
@@ -133,6 +146,7 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
         if number == 0 {
             fleet.follow_steps(&planned.plan);
         }
+        of_itself(fleet, &planned);
         count(&planned, done);
         if planned.plan.is_empty() && planned.plan.changes.is_empty() {
             // What is only remembered anew is remembered for good.

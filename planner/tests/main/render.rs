@@ -155,6 +155,23 @@ fn a_caller_can_colour_it() {
 }
 
 #[test]
+fn what_is_adopted_is_an_import() {
+    let mut adopting = deploy();
+    adopting.changes[1].verb = Verb::Adopt;
+    let told = text::plan(&adopting, &Report::default(), &Plain);
+    assert!(told.contains("   <= adopt volume data of web/app/ewr/1"), "{told}");
+    assert!(told.contains("Plan: 1 to import, 3 to add, 0 to change, 0 to destroy."), "{told}");
+    let json = json::plan(&adopting, &Report::default());
+    let change = &json["resource_changes"][1]["change"];
+    assert_eq!(change["actions"], serde_json::json!(["update"]));
+    assert_eq!(change["importing"]["id"], volume(1).id.as_str());
+    adopting.changes[1].fields = vec![field("from", None, Some("old-notes"))];
+    let json = json::plan(&adopting, &Report::default());
+    assert_eq!(json["resource_changes"][1]["change"]["importing"]["id"], "old-notes");
+    assert_eq!(json["resource_changes"][0]["change"].get("importing"), None);
+}
+
+#[test]
 fn json_has_terraforms_shape_and_no_secrets() {
     let (plan, report) = everything();
     let json = json::plan(&plan, &report);

@@ -189,6 +189,7 @@ fn observed<'a>(
             asked_at: NOW,
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
+            isolates: true,
             shared_ports: false,
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),

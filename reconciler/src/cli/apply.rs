@@ -1,7 +1,7 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
 mod saved;
-mod summary;
+pub(super) mod summary;
 
 use super::error::Usage;
 use super::exit::{Ending, Exit};
@@ -247,7 +247,8 @@ pub(super) async fn carry_out(
     Ok(ending.exit())
 }
 
-fn whoami() -> String {
+/// Who acts, for history.
+pub(super) fn whoami() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| format!("uid {}", rustix::process::geteuid().as_raw()));
     format!("{user}, process {}", std::process::id())

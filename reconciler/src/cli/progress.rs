@@ -74,7 +74,7 @@ impl Drop for Progress {
 }
 
 /// What stays on the screen.
-fn line(event: &Event) -> Option<String> {
+pub(super) fn line(event: &Event) -> Option<String> {
     let line = match event {
         Event::RolloutBegan { rollout } => format!("{}: begins", rollout.0),
         Event::WaveBegan { rollout, wave, waves, title } => {

@@ -134,6 +134,14 @@ fn state_of_instance(slot: &SlotStatus) -> String {
         Some(false) => text += ", unhealthy",
         None => {}
     }
+    let failing = instance
+        .checks
+        .iter()
+        .filter_map(|said| Some(format!("check {}: {}", said.check, said.instead.as_ref()?)));
+    let failing: Vec<String> = failing.collect();
+    if !failing.is_empty() {
+        return format!("{text}: {}", failing.join("; "));
+    }
     match &instance.why {
         Some(why) => format!("{text}: {why}"),
         None => text,

@@ -10,6 +10,9 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Not these.
     pub except: Vec<String>,
+    /// Whether apps whose manifests have mistakes are left as they are, and the others go on; else
+    /// a mistake ends it all.
+    pub tolerant: bool,
 }
 
 /// An app that nobody knows.
@@ -54,7 +57,7 @@ mod tests {
             ["store", "web", "worker"].map(|name| AppName::new(name).unwrap()).into();
         let select = |only: &[&str], except: &[&str]| {
             let own = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-            let selection = Selection { only: own(only), except: own(except) };
+            let selection = Selection { only: own(only), except: own(except), tolerant: false };
             let left_out = selection.left_out(&known)?;
             Ok(left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         };

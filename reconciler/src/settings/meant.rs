@@ -32,9 +32,9 @@ pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<P
             return None;
         };
         let hosts = hosts(&mut reader, &written.hosts, &state_dir, machine);
-        let policy = written.policy;
+        let (policy, serve) = (written.policy, written.serve);
         let (include, exclude) = (written.include, written.exclude);
-        Some(Settings { fleet: written.fleet, state_dir, include, exclude, hosts, policy })
+        Some(Settings { fleet: written.fleet, state_dir, include, exclude, hosts, policy, serve })
     });
     match settings {
         Some(settings) if reader.is_clean() => Ok(settings),
@@ -43,12 +43,19 @@ pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<P
 }
 
 fn state_dir(fleet: &FleetName, machine: &Machine) -> Option<PathBuf> {
-    if machine.root {
-        return Some(Path::new("/var/lib/tiedown").join(fleet.as_str()));
+    Some(machine.state_base()?.join(fleet.as_str()))
+}
+
+impl Machine {
+    /// The directory of all fleets' states, where none says otherwise.
+    #[must_use]
+    pub fn state_base(&self) -> Option<PathBuf> {
+        if self.root {
+            return Some(PathBuf::from("/var/lib/tiedown"));
+        }
+        let home = || self.home.as_ref().map(|home| home.join(".local/state"));
+        Some(self.state_home.clone().or_else(home)?.join("tiedown"))
     }
-    let home = || machine.home.as_ref().map(|home| home.join(".local/state"));
-    let base = machine.state_home.clone().or_else(home)?;
-    Some(base.join("tiedown").join(fleet.as_str()))
 }
 
 fn hosts(

@@ -1,13 +1,15 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+mod serve;
+
 use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, ProcessNetwork, RuntimeDriver};
+use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
-use planner::model::policy::{DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
+use planner::model::policy::{Auto, DriftPolicy, Fullness, MaxLoss, OnDrift, Policy, Spread};
 use planner::model::size::Size;
 use std::path::{Component, Path, PathBuf};
 use toml_edit::Document;
@@ -27,6 +29,8 @@ pub struct Written {
     pub hosts: Vec<WrittenHost>,
     /// `[policy]`, with its defaults.
     pub policy: Policy,
+    /// `[serve]`, with its defaults.
+    pub serve: ServeSettings,
 }
 
 /// One `[[hosts]]` entry as written.
@@ -84,7 +88,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
     };
     let file = Section::new(document.as_table(), "", 0..0);
-    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy"]);
+    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "serve"]);
     if !file.has("fleet") {
         file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
     }
@@ -100,6 +104,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     let hosts = hosts(reader, &file);
     let policy = file.table(reader, "policy", "[policy]");
     let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
+    let serve = file.table(reader, "serve", "[serve]");
+    let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
     Some(Written {
         fleet: fleet?.value,
         state_dir: state_dir.map(|at| at.value),
@@ -107,6 +113,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         exclude: exclude.unwrap_or_default(),
         hosts,
         policy,
+        serve,
     })
 }
 
@@ -337,7 +344,7 @@ fn unix_socket(text: &str) -> Result<PathBuf, String> {
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let default = Policy::default();
-    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full"]);
+    section.allow(reader, &["overcommit", "spread", "max_loss", "drift", "full", "auto"]);
     let overcommit = section.thousandths(reader, "overcommit", 100..=100_000);
     let spread = section.word(reader, "spread", &SPREADS);
     let loss = section.table(reader, "max_loss", "`max_loss`");
@@ -351,9 +358,12 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {
     let full = full.map_or(default.full, |full| read_full(reader, &full));
     let drift = section.table(reader, "drift", "[policy.drift]");
     let drift = drift.map_or(default.drift, |drift| read_drift(reader, &drift));
+    let autos = [("none", Auto::None), ("safe", Auto::Safe), ("all", Auto::All)];
+    let auto = section.word(reader, "auto", &autos);
     Policy {
         drift,
         full,
+        auto: auto.map_or(default.auto, |at| at.value),
         overcommit_thousandths: overcommit.unwrap_or(default.overcommit_thousandths),
         spread: spread.map_or(default.spread, |at| at.value),
         max_loss: MaxLoss {

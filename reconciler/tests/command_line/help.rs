@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 51] = [
     "",
     "init",
     "doctor",
@@ -38,6 +38,13 @@ const COMMANDS: [&str; 44] = [
     "unhold",
     "restart",
     "run",
+    "serve",
+    "hook",
+    "hook pre-receive",
+    "hook post-receive",
+    "approve",
+    "pause",
+    "unpause",
     "down",
     "resume",
     "host",

@@ -98,6 +98,18 @@ fn bluegreen_brings_up_a_second_set_first_and_ends_with_one() {
         slots.iter().map(|slot| slot.1.clone()).collect()
     };
     assert_eq!(addresses(&before), addresses(&after), "slots keep their addresses");
+    let status = fleet.status();
+    let endpoints = status["endpoints"].as_array().unwrap();
+    assert_eq!(endpoints.len(), 2, "{status:#}");
+    for (endpoint, (slot, address, id)) in endpoints.iter().zip(&after) {
+        assert_eq!(endpoint["slot"], **slot);
+        assert_eq!(
+            (&endpoint["address"], &endpoint["port"]),
+            (&address.as_str().into(), &8080.into())
+        );
+        assert_eq!((&endpoint["role"], &endpoint["healthy"]), (&"main".into(), &true.into()));
+        assert_eq!(endpoint["instance"], **id);
+    }
     for (_, address, _) in &after {
         assert!(fleet.http(address, "GET", "/env", "").unwrap().contains("VERSION=three"));
     }
@@ -156,4 +168,55 @@ fn a_job_that_ended_is_done_and_its_volume_is_there_for_runs_on_demand() {
     let said = fleet.run(&["apply", "--auto-approve"]);
     assert_eq!(said.code, 6, "{said}");
     assert!(said.err.contains("its program ended with status 3"), "{said}");
+}
+
+/// The store that is tried on clones, where it says that it is sick if it can reach an address.
+fn reaching(version: &str, reach: &str, more: &str) -> String {
+    let reach = format!("[env]\nREACH = {reach:?}\n{more}");
+    store_manifest("store", version, "{ ewr = 2 }").replace("[env]\n", &reach)
+        + "[tiedown]\ncanary = \"clone\"\n"
+}
+
+/// Tries to reach out and writes on its volume what it is, before it serves.
+const REACHES: &str = r#"use strict; use warnings; use IO::Socket::INET;
+my $there = IO::Socket::INET->new(PeerAddr => $ENV{REACH}, PeerPort => 8080, Timeout => 2);
+$ENV{SICK} = 'yes' if $there && $ENV{TIEDOWN_CANARY};
+my $reached = $there ? 1 : 0;
+open(my $o, '>>', '/data/lines') or die $!; print {$o} 'canary ' . ($ENV{TIEDOWN_CANARY} // 'no') . ", reached $reached\n"; close $o;
+"#;
+
+#[test]
+fn a_release_is_tried_on_clones_that_cannot_reach_out() {
+    let fleet = Fleet::new(144);
+    fleet.store("one", "{ ewr = 2 }");
+    let program = std::fs::read_to_string(fleet.repo().join("store/run.pl")).unwrap();
+    fleet.commit("first");
+    fleet.apply();
+    fleet.post_everywhere("kept");
+    let before = fleet.slots();
+    let volumes = || fleet.status()["volumes"].as_array().unwrap().len();
+    // Its host is the nearest that an instance can reach, and it listens here.
+    let (net, _) = before[0].1.rsplit_once('.').unwrap();
+    let gateway = format!("{net}.1");
+    let _host = std::net::TcpListener::bind(format!("{gateway}:8080")).unwrap();
+    fleet.write("store/run.pl", &format!("{REACHES}{program}"));
+    let sick = reaching("two", &gateway, "SICK = \"yes\"\n").replace("20s", "3s");
+    fleet.write("store/fly.toml", &sick);
+    fleet.commit("sick");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert!(said.out.contains("a canary on clones of ewr/1"), "{said}");
+    assert_eq!((fleet.slots(), volumes()), (before.clone(), 2), "nothing was touched or is left");
+    fleet.assert_one_to_one();
+
+    fleet.write("store/fly.toml", &reaching("three", &gateway, ""));
+    fleet.commit("well");
+    fleet.apply();
+    assert_eq!(volumes(), 2, "the clones are gone");
+    // What the canary wrote is gone with its clone; a slot's own instance reaches its host.
+    for (slot, address, _) in fleet.slots() {
+        assert_eq!(fleet.lines(&address), format!("kept {slot}\ncanary no, reached 1\n"));
+    }
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
 }

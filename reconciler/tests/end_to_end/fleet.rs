@@ -40,7 +40,7 @@ impl Drop for Net {
 }
 
 /// The program of the tests' apps: serves HTTP on its own address, keeps lines on its volume.
-const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
+pub(crate) const PROGRAM: &str = r#"use strict; use warnings; use IO::Handle; use IO::Socket::INET;
 my $a = $ENV{FLY_PRIVATE_IP}; my $f = '/data/lines'; $SIG{PIPE} = 'IGNORE';
 die "told to fail\n" if ($ENV{FAIL} // '') eq 'yes';
 my $s = IO::Socket::INET->new(LocalAddr => $a, LocalPort => 8080, Listen => 64, ReuseAddr => 1) or die "$a: $!\n";
@@ -150,7 +150,14 @@ impl Fleet {
     }
 
     pub(crate) fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = self.git_output(args);
+        assert!(output.status.success(), "git {args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What git says, whether it succeeds or not.
+    pub(crate) fn git_output(&self, args: &[&str]) -> Output {
+        Command::new("git")
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
             .args(["-c", "commit.gpgsign=false"])
             .args(args)
@@ -158,9 +165,7 @@ impl Fleet {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .output()
-            .unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+            .unwrap()
     }
 
     /// The command, not yet run.
@@ -194,6 +199,12 @@ impl Fleet {
     /// Runs tiedown to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs tiedown with a repository that is named among the arguments.
+    pub(crate) fn run_at(&self, dir: &Path, args: &[&str]) -> Said {
+        let mut command = self.command_in(Path::new("."), args);
+        Said::of(&command.current_dir(dir).output().unwrap())
     }
 
     /// Runs a program on demand in a group, to its end.

@@ -2,6 +2,7 @@
 
 use super::fleet::{Fleet, eventually, store_manifest};
 use serde_json::Value;
+use std::process::Command;
 
 fn json(fleet: &Fleet, args: &[&str]) -> Value {
     let said = fleet.run(&[args, &["--format", "json"]].concat());
@@ -39,7 +40,7 @@ fn a_held_slot_is_left_alone_and_says_so_everywhere() {
     assert!(said.out.contains("it is held, so it is left alone"), "{said}");
     let said = fleet.run(&["apply", saved]);
     assert_eq!(said.code, 3, "a plan from before: {said}");
-    assert!(said.out.contains("it is held"), "{said}");
+    assert!(said.err.contains("slot store/app/ewr/1: it is held"), "{said}");
     let said = fleet.run(&["restart", "store/app/ewr/1"]);
     assert_eq!(said.code, 8, "{said}");
     assert_eq!(fleet.slots(), before, "nothing was touched");
@@ -141,6 +142,46 @@ fn a_retired_volume_is_listed_and_destroyed_when_all_say_so() {
     assert_eq!(said.code, 0, "{said}");
     assert!(said.out.contains("Plan: 0 to add, 0 to change, 1 to destroy."), "{said}");
     assert_eq!(retired(&fleet), []);
+    fleet.assert_fixpoint();
+}
+
+#[test]
+fn a_volume_of_another_fleet_is_adopted_by_a_line_with_its_data() {
+    let old = Fleet::new(218);
+    old.store("one", "{ ewr = 1 }");
+    old.commit("first");
+    old.apply();
+    old.post_everywhere("kept");
+    assert_eq!(old.run(&["down"]).code, 0);
+    let fleet = Fleet::new(219);
+    fleet.store("one", "{ ord = 1 }");
+    fleet.commit("makes the pool of ord-1");
+    fleet.apply();
+    let found = std::fs::read_dir(old.state().join("hosts/ewr-1/volumes")).unwrap();
+    let volume = found.map(|entry| entry.unwrap().path()).next().unwrap();
+    let place = fleet.state().join("hosts/ord-1/volumes/old-notes");
+    let copied = Command::new("cp").arg("-a").arg(&volume).arg(&place).status().unwrap();
+    assert!(copied.success());
+    let said = fleet.run(&["plan"]);
+    assert_eq!(said.code, 0, "{said}");
+    assert!(said.out.contains("old-notes on ord-1: it seems to be a copy of vol_"), "{said}");
+    assert!(said.out.contains("of fleet t218, slot store/app/ewr/1"), "{said}");
+    assert!(said.out.contains("say adopt = \"old-notes\""), "{said}");
+
+    fleet.store("one", "{ ord = 2 }");
+    let manifest = std::fs::read_to_string(fleet.repo().join("store/fly.toml")).unwrap();
+    let line = "[tiedown.volumes.data]\nadopt = \"old-notes\"\n";
+    fleet.write("store/fly.toml", &format!("{manifest}{line}"));
+    fleet.commit("a second slot, on what the other fleet left");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 0, "{said}");
+    assert!(said.out.contains("Plan: 1 to import, 1 to add, 0 to change, 0 to destroy."), "{said}");
+    assert!(said.out.contains("Applied: 1 imported, 1 added, 0 changed, 0 destroyed."), "{said}");
+    let slots = fleet.slots();
+    let (_, address, _) = slots.iter().find(|(slot, ..)| slot == "store/app/ord/2").unwrap();
+    assert_eq!(fleet.lines(address), "kept store/app/ewr/1\n");
+    assert!(!place.exists());
+    fleet.assert_one_to_one();
     fleet.assert_fixpoint();
 }
 

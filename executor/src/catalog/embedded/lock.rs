@@ -1,8 +1,8 @@
 //! Locks as locked files with their holder written inside. The kernel lets go of them when the
 //! process ends, however it ends, so there is nothing to break and nothing goes stale.
 //!
-//! The fleet's lock is shared by everybody who has an app's, so whoever has the fleet's knows
-//! that nothing is being rolled out. A host's lock stands alone: it is taken below either.
+//! The fleet's lock is shared by everybody who has an app's or runs passes, so whoever has the
+//! fleet's knows that nothing is being rolled out and nothing comes by itself. A host's lock stands alone: it is taken below either.
 
 use crate::catalog::{CatalogError, Holder, Lock, LockName};
 use crate::flock::{self, Sharing, Taken};
@@ -33,7 +33,7 @@ pub(super) fn take(
     };
     crate::durable::make_dir(&state.locks()).map_err(failed)?;
     let fleet = match what {
-        LockName::App(_) => {
+        LockName::App(_) | LockName::Passes => {
             let path = state.lock(&LockName::Fleet);
             let taken = flock::take(&path, Sharing::Shared, deadline).map_err(failed)?;
             Some(taken.ok_or_else(|| locked(&LockName::Fleet, read(&path)))?)
@@ -44,7 +44,7 @@ pub(super) fn take(
     let Some(mut own) = flock::take(&path, Sharing::Exclusive, deadline).map_err(failed)? else {
         let sharer = match what {
             LockName::Fleet => sharer(state),
-            LockName::App(_) | LockName::Host(_) => None,
+            LockName::App(_) | LockName::Host(_) | LockName::Passes => None,
         };
         return Err(locked(what, sharer.unwrap_or_else(|| read(&path))));
     };
@@ -59,15 +59,16 @@ pub(super) fn holder(state: &StateDir, what: &LockName) -> Option<Holder> {
     flock::locker(&path).map(|_| read(&path))
 }
 
-/// Whoever has an app's lock, and so shares the fleet's.
+/// Whoever has an app's lock or runs passes, and so shares the fleet's.
 fn sharer(state: &StateDir) -> Option<Holder> {
     let entries = std::fs::read_dir(state.locks()).ok()?.flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
-    let of_an_app = |path: &&std::path::PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("app-"))
+    let shares = |path: &&std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("app-") || **path == state.lock(&LockName::Passes)
     };
-    paths.iter().filter(of_an_app).find(|path| flock::locker(path).is_some()).map(|path| read(path))
+    paths.iter().filter(shares).find(|path| flock::locker(path).is_some()).map(|path| read(path))
 }
 
 /// Who wrote into a lock's file; what the kernel knows if it is just being written.
@@ -90,5 +91,6 @@ fn describe(what: &LockName) -> String {
         LockName::App(app) => format!("app {app}"),
         LockName::Host(host) => format!("host {host}"),
         LockName::Fleet => "the fleet".to_owned(),
+        LockName::Passes => "the running of passes".to_owned(),
     }
 }

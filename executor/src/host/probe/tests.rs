@@ -4,6 +4,7 @@ use super::*;
 use planner::model::network::Port;
 use planner::model::time::Millis;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -11,6 +12,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+async fn asked(check: &Check) -> Answer {
+    let place = SocketAddrV4::new(Ipv4Addr::LOCALHOST, check.port.0);
+    ask(TcpStream::connect(place), place, check).await
+}
 
 fn check(port: u16, probe: Probe) -> Check {
     Check {
@@ -60,7 +66,7 @@ async fn plain(status: &'static str) -> (Answer, String) {
         let (stream, _) = listener.accept().await.expect("somebody asks");
         answer(stream, status).await
     });
-    let said = ask(Ipv4Addr::LOCALHOST, &check(port, http("http", false, None))).await;
+    let said = asked(&check(port, http("http", false, None))).await;
     (said, server.await.expect("the server ends"))
 }
 
@@ -82,7 +88,7 @@ async fn secure(skip: bool, name: Option<&str>) -> (Answer, Option<String>) {
         answer(stream, "204 No Content").await;
         Some(name)
     });
-    let said = ask(Ipv4Addr::LOCALHOST, &check(port, http("https", skip, name))).await;
+    let said = asked(&check(port, http("https", skip, name))).await;
     (said, server.await.expect("the server ends"))
 }
 
@@ -123,9 +129,9 @@ async fn nobody_there_and_nobody_answering_are_told_apart() {
     let (listener, port) = listener().await;
     let mut silent = check(port, http("http", false, None));
     silent.timeout = Millis(50);
-    assert_eq!(seen(ask(Ipv4Addr::LOCALHOST, &silent).await), "no answer within 50ms");
-    assert_eq!(ask(Ipv4Addr::LOCALHOST, &check(port, Probe::Tcp)).await, Answer::Passing);
+    assert_eq!(seen(asked(&silent).await), "no answer within 50ms");
+    assert_eq!(asked(&check(port, Probe::Tcp)).await, Answer::Passing);
     drop(listener);
-    let said = seen(ask(Ipv4Addr::LOCALHOST, &check(port, Probe::Tcp)).await);
+    let said = seen(asked(&check(port, Probe::Tcp)).await);
     assert_eq!(said, format!("nothing listens on 127.0.0.1:{port}"));
 }

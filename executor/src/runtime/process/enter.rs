@@ -2,17 +2,23 @@
 //! privilege, ended with it.
 
 use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddrV4, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::ThreadNameSpaceType as Joined;
 
-use super::launch::{Launch, Network};
+use super::launch::Launch;
 use super::record::{Identity, Place};
 use super::refusal::cannot;
 use super::{Refusal, init};
 use crate::command;
+
+/// How long a connection may take to come about; whoever asks may give up earlier.
+const CONNECTS: Duration = Duration::from_secs(60);
 
 /// `internal enter DIRECTORY PROGRAM ARGUMENT…`: the program's status, or 126 and a line on standard
 /// error.
@@ -21,7 +27,7 @@ pub(super) fn main(directory: &Path, argv: &[OsString]) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(refusal) => {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "{refusal}");
+            let _ = writeln!(io::stderr(), "{refusal}");
             ExitCode::from(126)
         }
     }
@@ -57,11 +63,23 @@ fn join(init: &Identity, launch: &Launch) -> rustix::io::Result<()> {
         | Joined::PROCESS_ID
         | Joined::HOST_NAME_AND_NIS_DOMAIN_NAME
         | Joined::INTER_PROCESS_COMMUNICATION;
-    if matches!(launch.network, Network::Own { .. }) {
+    if launch.network.is_own() {
         spaces |= Joined::NETWORK;
     }
     if !rustix::process::geteuid().is_root() {
         spaces |= Joined::USER;
     }
     rustix::thread::move_into_thread_name_spaces(rustix::fd::AsFd::as_fd(&pidfd), spaces)
+}
+
+/// Connects from the network namespace of the instance, which this thread never leaves again.
+pub(super) fn connect(init: &Identity, place: SocketAddrV4) -> io::Result<TcpStream> {
+    let pid = i32::try_from(init.pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(rustix::io::Errno::SRCH)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    if !init.alive() {
+        return Err(rustix::io::Errno::SRCH.into());
+    }
+    rustix::thread::move_into_thread_name_spaces(rustix::fd::AsFd::as_fd(&pidfd), Joined::NETWORK)?;
+    TcpStream::connect_timeout(&place.into(), CONNECTS)
 }

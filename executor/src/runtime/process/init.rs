@@ -10,7 +10,7 @@ use std::process::{Child, ExitCode};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
-use super::launch::{Launch, Network};
+use super::launch::Launch;
 use super::note::{GO, Note, tell};
 use super::record::Place;
 use super::refusal::{cannot, cannot_at};
@@ -37,7 +37,7 @@ fn run(directory: &Path) -> Result<i32, Refusal> {
     let place = Place::at(directory);
     let launch = place.read_launch().map_err(cannot("read the launch"))?.opened()?;
     let mut namespaces = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
-    if matches!(launch.network, Network::Own { .. }) {
+    if launch.network.is_own() {
         namespaces |= UnshareFlags::NEWNET;
     }
     kernel::unshare(namespaces).map_err(cannot("make namespaces"))?;

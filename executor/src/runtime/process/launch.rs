@@ -181,6 +181,12 @@ pub enum Network {
         /// The bridge's address, the instance's default route.
         gateway: IpAddr,
     },
+    /// A network namespace of its own that is joined to nothing: the address is on its loopback,
+    /// and only who enters the namespace can connect.
+    Alone {
+        /// The instance's address.
+        address: IpAddr,
+    },
     /// The host's network. The declared ports must be free on the address at the start.
     Shared {
         /// The address it is told to listen on.
@@ -188,6 +194,16 @@ pub enum Network {
         /// TCP ports it will listen on.
         ports: Vec<u16>,
     },
+}
+
+impl Network {
+    /// Whether the instance has a network namespace of its own.
+    pub(super) const fn is_own(&self) -> bool {
+        match self {
+            Self::Own { .. } | Self::Alone { .. } => true,
+            Self::Shared { .. } => false,
+        }
+    }
 }
 
 /// When a program that ended by itself is started again.

@@ -135,13 +135,15 @@ pub(super) async fn plug(network: &Network, pid: u32) -> Result<(), Refusal> {
 pub(super) async fn unplug(network: &Network) -> Result<(), Refusal> {
     match network {
         Network::Own { link, .. } => remove(link).await,
-        Network::Shared { .. } => Ok(()),
+        Network::Alone { .. } | Network::Shared { .. } => Ok(()),
     }
 }
 
 /// Inside: loopback, the address, the default route. Starts no thread.
 pub(super) fn enter(network: &Network) -> Result<(), Refusal> {
-    let Network::Own { address, prefix, gateway, .. } = network else { return Ok(()) };
+    if !network.is_own() {
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -149,6 +151,15 @@ pub(super) fn enter(network: &Network) -> Result<(), Refusal> {
     runtime.block_on(with_handle(async |net| {
         let loopback = index_of(&net, "lo").await?;
         up(&net, loopback, "lo").await?;
+        let (address, prefix, gateway) = match network {
+            Network::Own { address, prefix, gateway, .. } => (address, prefix, gateway),
+            Network::Alone { address } => {
+                let given = net.address().add(loopback, *address, 32).execute().await;
+                return accept(given, EXISTS)
+                    .map_err(cannot(format!("take the address {address}")));
+            }
+            Network::Shared { .. } => return Ok(()),
+        };
         let inside = index_of(&net, INSIDE).await?;
         let given = net.address().add(inside, *address, *prefix).execute().await;
         accept(given, EXISTS).map_err(cannot(format!("take the address {address}")))?;

@@ -17,9 +17,11 @@ use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
 use planner::model::time::{Millis, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// How long an instance may take to be under supervision, its volumes held and mounted.
 const COMING_UP: Duration = Duration::from_secs(60);
@@ -135,6 +137,21 @@ impl Runtime for ProcessRuntime {
         Ok(Ensured::Made)
     }
 
+    /// Whoever shares the machine's network may not enter one of an instance.
+    fn isolates(&self) -> bool {
+        self.runs_instances && !self.shares_ports
+    }
+
+    async fn connect(&self, id: &InstanceId, place: SocketAddrV4) -> io::Result<TcpStream> {
+        let directory = self.place(id);
+        match read_specification(&directory) {
+            Ok(Some(specification)) if specification.alone => {
+                super::connect(&directory, place).await
+            }
+            Ok(_) | Err(_) => TcpStream::connect(place).await,
+        }
+    }
+
     /// An instance with a network of its own is alone on its address.
     async fn listens(&self, id: &InstanceId, address: Ipv4Addr, port: Port) -> Result<(), String> {
         if !self.shares_ports {
@@ -205,9 +222,9 @@ impl ProcessRuntime {
 
     /// Directories of all instances, or of what is left of them; complete, or an error.
     fn directories(&self) -> Result<Vec<PathBuf>, RuntimeError> {
-        let cannot = |error: std::io::Error| unreadable(&self.directory, &error);
+        let cannot = |error: io::Error| unreadable(&self.directory, &error);
         match std::fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(cannot(error)),
             Ok(entries) => entries.map(|entry| Ok(entry.map_err(cannot)?.path())).collect(),
         }
@@ -272,6 +289,9 @@ impl ProcessRuntime {
 
     fn network(&self, instance: &InstanceSpec) -> Network {
         let address = IpAddr::V4(instance.address);
+        if instance.alone {
+            return Network::Alone { address };
+        }
         if self.shares_ports() {
             let ports = instance.ports.iter().map(|port| port.0).collect();
             return Network::Shared { address, ports };
@@ -398,7 +418,7 @@ fn signal(name: &str) -> Result<i32, RuntimeError> {
 fn read_specification(directory: &Path) -> Result<Option<InstanceSpec>, RuntimeError> {
     let path = directory.join(SPECIFICATION);
     match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(&path, &error)),
         Ok(bytes) => match serde_json::from_slice(&bytes) {
             Ok(specification) => Ok(Some(specification)),
@@ -409,10 +429,10 @@ fn read_specification(directory: &Path) -> Result<Option<InstanceSpec>, RuntimeE
 
 fn write_specification(directory: &Path, instance: &InstanceSpec) -> Result<(), RuntimeError> {
     let act = format!("writing down instance {}", instance.id);
-    let io = |error: std::io::Error| failed(act.clone(), error);
+    let io = |error: io::Error| failed(act.clone(), error);
     let place = Place::at(directory);
     place.make().map_err(io)?;
-    let json = serde_json::to_vec_pretty(instance).map_err(std::io::Error::other).map_err(io)?;
+    let json = serde_json::to_vec_pretty(instance).map_err(io::Error::other).map_err(io)?;
     place.replace(SPECIFICATION, &json).map_err(io)
 }
 

@@ -9,7 +9,6 @@ use planner::model::observed::{Foreign, VolumeView};
 use planner::model::size::Size;
 use planner::model::volume::{VolumeSpec, VolumeState};
 use std::ffi::OsString;
-use std::path::Path;
 use std::{fs, io as std_io};
 
 /// How often a volume that changes while it is looked at is looked at again.
@@ -25,11 +24,7 @@ impl LocalStorage {
                 VolumeEntry::Volume(id) => self.list_volume(&id, &pool, &mut contents)?,
                 VolumeEntry::Remnant(dir) if is_remnant(&dir) => {}
                 VolumeEntry::Remnant(_) | VolumeEntry::Other => {
-                    contents.foreign.push(Foreign {
-                        name: name.to_string_lossy().into_owned(),
-                        size: directory::written(&path),
-                        whose: unmarked(&path),
-                    });
+                    contents.foreign.push(self.foreign(&name, &path));
                 }
             }
         }
@@ -67,10 +62,12 @@ impl LocalStorage {
             // Destroyed since its name was listed.
             let Some(record) = volume_record(id, &dir)? else { return Ok(()) };
             if !self.is_ours(&record, pool) {
+                let cannot = "its directory has a volume's name; give it another name first";
                 contents.foreign.push(Foreign {
                     name: id.to_string(),
                     size: record.spec.size,
                     whose: whose(&record),
+                    cannot: Some(cannot.to_owned()),
                 });
                 return Ok(());
             }
@@ -156,15 +153,6 @@ pub(super) fn volume_record(
 /// Whose a volume is that is not ours.
 pub(super) fn whose(record: &VolumeRecord) -> String {
     format!("fleet {}, slot {}, pool {}", record.fleet, record.spec.slot, record.pool)
-}
-
-/// What is known of something without a name of ours. A copy of a volume says so.
-fn unmarked(path: &Path) -> String {
-    let record = fs::read(path.join("volume.json"));
-    match record.map(|bytes| serde_json::from_slice::<VolumeRecord>(&bytes)) {
-        Ok(Ok(record)) => format!("a copy of {} of {}", record.spec.id, whose(&record)),
-        Ok(Err(_)) | Err(_) => "nobody that is known".to_owned(),
-    }
 }
 
 /// Whether it holds nothing but what a volume holds outside its data.

@@ -72,6 +72,7 @@ impl LvmStorage {
                     name: lv.name.clone(),
                     size: lv.size,
                     whose: whose(lv),
+                    cannot: Some("the key of what is in it is not here".to_owned()),
                 }),
             }
         }

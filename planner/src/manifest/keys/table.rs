@@ -434,7 +434,11 @@ pub const TIEDOWN_VOLUME: Section = Section {
         key("retention", TiedownOnly, "how long it is kept"),
         key("protect", TiedownOnly, "whether it is kept from destruction"),
         key("moved", TiedownOnly, "former names of the source"),
-        key("adopt", TiedownOnly, "the retired volume that a slot takes, by id"),
+        key(
+            "adopt",
+            TiedownOnly,
+            "what a slot takes with its data: a retired volume by its id, or what is foreign by its host's name for it",
+        ),
         key("fresh", TiedownOnly, "whether an empty volume is wanted where one with data was"),
     ],
 };

@@ -52,7 +52,7 @@ pub(super) fn group(
         ports: services::ports(written),
         checks: services::checks(written, problems),
         supervision: supervision(manifest, written),
-        deploy: deploy(&manifest.deploy),
+        deploy: deploy(&manifest.deploy, &manifest.tiedown),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::plan::change::{Change, Field, Verb};
 use crate::plan::step::Act;
 use crate::render::Tone;
-use crate::render::sensitive::{MASK, is_sensitive, shown};
+use crate::render::sensitive::{MASK, is_sensitive, line_shown, shown};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -76,6 +76,7 @@ const fn is_loss(change: &Change) -> bool {
         Verb::Remove
         | Verb::Create
         | Verb::TakeBack
+        | Verb::Adopt
         | Verb::Redeploy
         | Verb::Restart
         | Verb::Update
@@ -157,7 +158,7 @@ fn shared(change: &Change) -> impl Iterator<Item = &Field> {
 
 /// Whether the verb says it.
 fn is_said(change: &Change, field: &Field) -> bool {
-    matches!(change.verb, Verb::Retire | Verb::TakeBack) && field.name == "state"
+    matches!(change.verb, Verb::Retire | Verb::TakeBack | Verb::Adopt) && field.name == "state"
 }
 
 const fn is_new_slot(change: &Change) -> bool {
@@ -270,6 +271,7 @@ const fn verb(verb: Verb) -> (&'static str, &'static str, Tone) {
         Verb::Remove => ("-", "remove", Tone::Destroy),
         Verb::Create => ("+", "create", Tone::Add),
         Verb::TakeBack => ("~", "take back", Tone::Change),
+        Verb::Adopt => ("<=", "adopt", Tone::Add),
         Verb::Redeploy => ("-/+", "redeploy", Tone::Change),
         Verb::Restart => ("-/+", "restart", Tone::Change),
         Verb::Update => ("~", "update", Tone::Change),
@@ -298,7 +300,7 @@ fn field(page: &mut Page<'_>, field: &Field, verb: Verb) {
                 0 | 1 => value,
                 lines => format!("({lines} lines)"),
             };
-            let fresh = matches!(verb, Verb::Create | Verb::TakeBack | Verb::Run);
+            let fresh = matches!(verb, Verb::Create | Verb::TakeBack | Verb::Adopt | Verb::Run);
             let gone = matches!(verb, Verb::Destroy | Verb::Retire | Verb::Remove);
             let sign = match (before, after) {
                 (Some(_), None) if !gone => "- ",
@@ -316,7 +318,7 @@ fn diff(page: &mut Page<'_>, before: &str, after: &str) {
     let lines: Vec<String> = changed
         .map(|change| {
             let sign = if change.tag() == ChangeTag::Delete { '-' } else { '+' };
-            format!("{sign} {}", change.value().trim_end_matches('\n'))
+            format!("{sign} {}", line_shown(change.value().trim_end_matches('\n')))
         })
         .collect();
     for line in lines.iter().take(DIFF_LINES) {

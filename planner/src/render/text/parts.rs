@@ -33,18 +33,23 @@ pub(in crate::render) fn parts(plan: &Plan, report: &Report) -> Vec<Part> {
         let text = text.strip_prefix(title).unwrap_or(&text).trim_start_matches('\n');
         Part { title: title.to_string(), text: text.to_string(), folded }
     };
-    let mut parts = alloc::vec![
-        titled("Refused", false, &|page| reported::refused(page, report)),
-        titled("Not done now", false, &|page| reported::wanting(page, report)),
-    ];
     let retired: Vec<&Change> =
         plan.changes.iter().filter(|change| change.verb == Verb::Retire).collect();
-    parts.push(titled(&format!("{} volumes will be put away", retired.len()), false, &|page| {
-        changes::told(page, &retired);
-    }));
-    parts.push(titled("Note: Objects have changed outside of tiedown", false, &|page| {
-        reported::drift(page, report);
-    }));
+    let away = match retired.len() {
+        1 => "1 volume will be put away".to_string(),
+        n => format!("{n} volumes will be put away"),
+    };
+    let mut parts = alloc::vec![
+        titled(&away, false, &|page| changes::told(page, &retired)),
+        titled("Refused", false, &|page| reported::refused(page, report)),
+        titled("Not done now", false, &|page| reported::wanting(page, report)),
+        titled("Note: Objects have changed outside of tiedown", false, &|page| {
+            reported::drift(page, report);
+        }),
+        titled(reported::HISTORY_UNKNOWN, false, &|page| {
+            reported::history_unknown(page, report);
+        }),
+    ];
     let mounted = changes::mounted(plan);
     for (app, of_app) in changes::by_app(plan) {
         let name = app.map_or_else(|| "Hosts".to_string(), |app| format!("App {app}"));

@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 /// Objects that are named at most where many have one reason; the JSON names all.
 const NAMED: usize = 6;
 
+/// The title over slots of which nobody can say whether they drifted.
+pub(super) const HISTORY_UNKNOWN: &str = "History unknown: what was applied last is not remembered";
+
 /// What a guard forbids, with what would change that.
 pub(super) fn refused(page: &mut Page<'_>, report: &Report) {
     section(page, report, Kind::Refused, "Refused");
@@ -72,7 +75,7 @@ pub(super) fn history_unknown(page: &mut Page<'_>, report: &Report) {
     if report.history_unknown.is_empty() {
         return;
     }
-    page.heading("History unknown: what was applied last is not remembered");
+    page.heading(HISTORY_UNKNOWN);
     page.gap();
     let slots: Vec<_> = report.history_unknown.iter().map(|slot| format!("{slot}")).collect();
     page.line(2, &slots.join(", "));

@@ -92,7 +92,10 @@ fn wave(wave: &Wave, started: &BTreeSet<&InstanceId>) -> String {
 
 fn lane(lane: &Lane) -> Option<String> {
     let started = lane.steps.iter().find_map(|step| match &step.act {
-        Act::StartInstance { instance } => Some((&instance.slot, instance.role)),
+        Act::StartInstance { instance } => {
+            let beside = if instance.alone { "on clones of" } else { "beside" };
+            Some((&instance.slot, instance.role, beside))
+        }
         _ => None,
     });
     let stopped = lane.steps.iter().find_map(|step| match &step.act {
@@ -101,8 +104,10 @@ fn lane(lane: &Lane) -> Option<String> {
     });
     let place = |slot: &SlotId| format!("{}/{}", slot.region, slot.number);
     match (started, stopped, &lane.object) {
-        (Some((slot, Role::Main)), _, _) => Some(place(slot)),
-        (Some((slot, role)), _, _) => Some(format!("a {} beside {}", role.as_str(), place(slot))),
+        (Some((slot, Role::Main, _)), _, _) => Some(place(slot)),
+        (Some((slot, role, beside)), _, _) => {
+            Some(format!("a {} {beside} {}", role.as_str(), place(slot)))
+        }
         // The extra instance that the first wave started.
         (None, Some(_), Object::Instance { .. }) => Some("what ran ahead goes".to_string()),
         (None, Some(slot), _) => Some(format!("{} goes", place(slot))),

@@ -7,11 +7,12 @@ use planner::check::Rule;
 use planner::model::guest::Guest;
 use planner::model::host::{HostSpec, HostState};
 use planner::model::name::HostName;
-use planner::model::observed::HostView;
+use planner::model::observed::{Foreign, HostView, PoolView};
 use planner::model::permit::{Permit, Permits};
 use planner::model::size::Size;
 use planner::plan::change::Verb;
-use planner::plan::step::Act;
+use planner::plan::predicate::Predicate;
+use planner::plan::step::{Act, Marks};
 use planner::plan::{ClaimAct, Lane};
 
 /// Another host, of which nothing was heard.
@@ -134,6 +135,55 @@ fn a_slot_that_makes_way_is_counted_only_until_it_is_stopped() {
     bigger(&mut case);
     assert_eq!(case.broken(), []);
     case.breaks(Rule::Guests, |case| case.plan.rollouts[0].waves.reverse());
+}
+
+/// Slot 1 gets what lies in the pool as `old-notes`.
+fn adopting() -> Case {
+    let mut case = Case::deploy();
+    let spec = crate::by_hand::volume(1);
+    case.world.reading().foreign.push(Foreign {
+        name: "old-notes".to_string(),
+        size: spec.size,
+        whose: "fleet old".to_string(),
+        cannot: None,
+    });
+    let (volume, size) = (spec.id.clone(), spec.size);
+    let marks =
+        Marks { slot: spec.slot.clone(), source: spec.source.clone(), keeping: spec.keeping };
+    let name = "old-notes".to_string();
+    let before = vec![Predicate::Adoptable { name: name.clone(), size }];
+    let after = vec![
+        Predicate::VolumeTaken { volume: volume.clone() },
+        Predicate::VolumeMarked { volume, marks },
+    ];
+    let act = Act::AdoptVolume { name, volume: spec };
+    case.lane(0, 0).steps[0] = crate::by_hand::step(act, before, after);
+    case.plan.changes.push(volume_change(Verb::Adopt, 1));
+    case
+}
+
+#[test]
+fn what_is_not_ours_is_adopted_as_it_is_or_not() {
+    let mut twice = adopting();
+    twice.world = twice.world.after(&twice.plan);
+    assert_eq!(twice.world.reading().foreign, [], "it is a volume now");
+    assert_eq!(twice.broken(), []);
+    adopting().breaks(Rule::OwnObjects, |case| case.world.reading().foreign.clear());
+    adopting().breaks(Rule::OwnObjects, |case| {
+        case.world.reading().foreign[0].size = Size::parse("9GB").unwrap();
+    });
+    adopting().breaks(Rule::OwnObjects, |case| {
+        case.world.reading().foreign[0].cannot = Some("it is no volume".to_string());
+    });
+    adopting().breaks(Rule::Claims, |case| case.lane(0, 0).claims_before.clear());
+    adopting().breaks(Rule::Told, |case| {
+        case.plan.changes.retain(|change| change.object.app().is_none());
+    });
+    // It is in the pool already, so it is counted once.
+    let mut full = adopting();
+    let PoolView::Present(pool) = &mut full.world.reading().pool else { unreachable!() };
+    pool.size = Size::parse("20GB").unwrap();
+    assert_eq!(full.broken(), []);
 }
 
 #[test]

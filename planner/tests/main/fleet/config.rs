@@ -102,6 +102,7 @@ pub(crate) struct GroupConfig {
     pub(crate) services: bool,
     pub(crate) checks: bool,
     pub(crate) strategy: Option<String>,
+    pub(crate) on_clones: bool,
     /// A share below 1, a count from 1.
     pub(crate) max_unavailable: Option<f64>,
     pub(crate) memory: String,
@@ -119,6 +120,7 @@ impl Default for GroupConfig {
             services: false,
             checks: false,
             strategy: None,
+            on_clones: false,
             max_unavailable: None,
             memory: "256MiB".to_string(),
             restart: "always".to_string(),
@@ -193,6 +195,7 @@ impl Config {
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             full: Fullness::default(),
+            auto: planner::model::policy::Auto::Safe,
             overcommit_thousandths: self.policy.overcommit_thousandths,
             spread: self.policy.spread,
             drift: self.policy.drift,
@@ -230,6 +233,9 @@ pub(crate) enum Event {
         host: HostName,
         name: String,
         size: String,
+        /// Whether it can become a volume.
+        #[serde(default)]
+        adoptable: bool,
     },
     CatalogLost,
     /// A person repairs it.

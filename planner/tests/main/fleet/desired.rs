@@ -171,6 +171,7 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             strategy: group.strategy.as_ref().map(|word| strategy(word)),
             max_unavailable: max_unavailable(group.max_unavailable),
             wait_timeout: Millis::from_secs(300),
+            on_clones: group.on_clones,
         },
     }
 }

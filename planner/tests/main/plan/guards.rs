@@ -197,7 +197,7 @@ fn a_slot_that_returns_otherwise_is_asked_about() {
     let id = world.volume("web/app/ewr/1").spec.id.to_string();
     mount(world.group("web"), "data").adopt = Some(id);
     let planned = world.apply();
-    assert!(changes(&planned)[1].starts_with("takeback volume data of web/app/ewr/1"));
+    assert!(changes(&planned)[1].starts_with("adopt volume data of web/app/ewr/1"));
 }
 
 #[test]

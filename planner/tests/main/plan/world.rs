@@ -94,6 +94,7 @@ impl World {
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
+            isolates: true,
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -288,6 +289,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
             kill_timeout: Millis::from_secs(5),
         },
         deploy: Deploy {
+            on_clones: false,
             strategy: None,
             max_unavailable: MaxUnavailable::DEFAULT,
             wait_timeout: Millis::from_secs(300),

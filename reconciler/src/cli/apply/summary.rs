@@ -13,11 +13,15 @@ use std::fmt::Write;
 const NAMED: usize = 20;
 
 /// The summary, with a line break at its end.
-pub(super) fn summary(outcome: &Outcome, plan: &Plan) -> String {
+pub(in crate::cli) fn summary(outcome: &Outcome, plan: &Plan) -> String {
     if outcome.is_complete() {
         let summary = plan.summary();
         let (add, change, destroy) = (summary.add, summary.change, summary.destroy);
-        return format!("Applied: {add} added, {change} changed, {destroy} destroyed.\n");
+        let import = match summary.import {
+            0 => String::new(),
+            n => format!("{n} imported, "),
+        };
+        return format!("Applied: {import}{add} added, {change} changed, {destroy} destroyed.\n");
     }
     let mut text = String::new();
     section(&mut text, "Done", &done(outcome, plan));

@@ -62,7 +62,9 @@ fn everything_can_be_written() {
     let text = "fleet = \"prod\"\nstate_dir = \"/srv/tiedown\"\n[apps]\ninclude = [\"a/fly.toml\"]\n\
                 exclude = [\"b/**\"]\n[policy]\novercommit = 1.5\nspread = \"zone\"\n\
                 max_loss = { count = 0, share = 0.25 }\nfull = { data = 0.9 }\n[policy.drift]\nsize = \"warn\"\n\
-                marks = \"ignore\"\n[[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
+                marks = \"ignore\"\n[serve]\ninterval = \"90s\"\ntime_zone = \"UTC\"\n\
+                windows = [\"Mon-Fri 08:00-18:00\"]\nfreezes = [\"2026-12-20..2027-01-06\"]\n\
+                [[hosts]]\nname = \"h\"\nregion = \"ewr\"\n\
                 zone = \"a\"\nstate = \"cordoned\"\nwas = \"g\"\nsubnet = \"10.9.0.0/24\"\n\
                 memory = \"64GB\"\ncpus = 16\n\
                 storage = { driver = \"local\", path = \"disks/h\", capacity = \"1TB\" }\n\
@@ -73,6 +75,9 @@ fn everything_can_be_written() {
         (vec!["a/fly.toml".into()], vec!["b/**".into()])
     );
     assert_eq!(settings.policy.overcommit_thousandths, 1500);
+    assert_eq!(settings.serve.interval.as_secs(), 90);
+    let schedule = settings.serve.schedule;
+    assert_eq!((schedule.windows.len(), schedule.freezes.len()), (1, 1));
     assert_eq!(settings.policy.spread, Spread::Zone);
     assert_eq!(settings.policy.max_loss, MaxLoss { count: 0, share_thousandths: 250 });
     let full = Fullness { data_thousandths: 900, ..Fullness::default() };
