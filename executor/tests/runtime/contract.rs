@@ -68,6 +68,7 @@ impl Bed {
             address: self.subnet.addresses().nth(usize::from(n)).unwrap(),
             ports: Vec::new(),
             ends_within: None,
+            alone: false,
             supervision: Supervision {
                 restart: Restart::Never,
                 kill_signal: "SIGINT".to_owned(),

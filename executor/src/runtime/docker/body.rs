@@ -38,7 +38,10 @@ pub(in crate::runtime) fn of(
         labels: Some(hashed(&at.marks)),
         host_config: Some(HostConfig {
             mounts: Some(seen.iter().map(mount).collect()),
-            network_mode: endpoint.as_ref().map(|(network, _)| network.clone()),
+            // Without one it is alone: the engine's own default would let it reach out.
+            network_mode: Some(
+                endpoint.as_ref().map_or_else(|| "none".to_owned(), |(network, _)| network.clone()),
+            ),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(HashMap::from([("max-size".to_owned(), ENGINE_LOG.to_owned())])),

@@ -9,7 +9,7 @@ use crate::runtime::process::hold::Holds;
 use crate::runtime::process::launch::InEngine;
 use crate::runtime::process::record::{Holder, State, now_ms};
 use crate::runtime::process::tree::End;
-use crate::runtime::process::{Refusal, log};
+use crate::runtime::process::{Refusal, TOOK_TOO_LONG, log};
 
 impl Supervisor<'_> {
     /// One run of the container, from nothing to nothing.
@@ -55,9 +55,22 @@ impl Supervisor<'_> {
 
     /// Until the program has ended, by itself or because we were asked.
     async fn watch_container(&mut self, container: &mut Container) -> Result<End, Refusal> {
+        let limit = self.launch.ends_within_ms.map(Duration::from_millis);
+        let too_long = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             end = container.end() => return end,
             _ = self.term.recv() => self.stopping = true,
+            () = too_long => {
+                let millis = self.launch.ends_within_ms.unwrap_or_default();
+                let line = format!("the program did not end within {millis} ms and is killed");
+                log::say(&self.place.log(), &line);
+                return Ok(End::Ended(TOOK_TOO_LONG));
+            }
         }
         self.heed();
         container.signal(self.launch.kill_signal).await;
