@@ -15,7 +15,7 @@ use crate::journal::{Journal, RunEnd, RunId, RunStart};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use planner::check::Checked;
-use planner::model::name::HostName;
+use planner::model::name::{AppName, HostName};
 use planner::model::slot::SlotId;
 use planner::plan::{ClaimAct, Plan, Rollout, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 /// What an apply acts on and reports to.
 pub struct World {
@@ -172,7 +173,12 @@ impl Applying<'_> {
             for rollout in ready {
                 let undone = rollout.after.iter().find(|id| !outcome.rollouts_done.contains(id));
                 match undone {
-                    None => running.push(async move { (rollout, self.rollout(rollout).await) }),
+                    None => {
+                        let app = rollout.app.as_ref().map(AppName::as_str);
+                        let span = tracing::info_span!("rollout", app, id = rollout.id.0);
+                        let rolled = self.rollout(rollout).instrument(span);
+                        running.push(async move { (rollout, rolled.await) });
+                    }
                     Some(id) => {
                         let why = format!("{} was not done", id.0);
                         self.skip(rollout, why, outcome);

@@ -11,6 +11,7 @@ use planner::model::object::Object;
 use planner::plan::step::Step;
 use planner::plan::{Gate, Lane};
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a request to stop may go unheard.
 const STOP_IS_HEARD: Duration = Duration::from_millis(200);
@@ -82,7 +83,8 @@ impl Applying<'_> {
         (self.world.say)(Event::StepBegan { step: step.id.clone(), object: object.clone() });
         self.world.journal.intend(self.run, step, clock::now())?;
         tracing::debug!(step = %step.id.0, host = %step.host, "step begins");
-        let result = host.act(step).await;
+        let span = tracing::info_span!("step", step = step.id.0, host = %step.host);
+        let result = host.act(step).instrument(span).await;
         tracing::debug!(step = %step.id.0, host = %step.host, ?result, "step ended");
         let end = match &result {
             Ok(ensured) => StepEnd::Done { ensured: *ensured },

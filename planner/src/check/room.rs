@@ -4,6 +4,7 @@
 
 use super::walk::{Placed, Walk};
 use super::{Rule, Violation, World};
+use crate::model::claim::Claim;
 use crate::model::guest::Guest;
 use crate::model::id::InstanceId;
 use crate::model::instance::{InstanceSpec, Role};
@@ -11,8 +12,9 @@ use crate::model::name::HostName;
 use crate::model::observed::{InstanceView, PoolView, Reading};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
+use crate::plan::ClaimAct;
 use crate::plan::step::Act;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -89,21 +91,21 @@ pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
         let limit = Guest::new(spec.memory, spec.cpus);
         let views = || reading.instances.values();
         // The worst that can be, whatever comes first: nearly always it fits.
-        if fits(reserved(views(), &starts), limit) {
+        if fits(reserved(views(), &starts, &Heirs::new()), limit) {
             continue;
         }
+        let heirs = heirs(walk, reading, &starts);
         // What is reserved already, also for slots whose instance is gone for now.
         let claimed: Vec<Start<'_>> = starts
             .iter()
             .filter(|(_, spec)| {
-                let claim = world.claims.slots.get(&spec.slot);
-                claim.is_some_and(|claim| claim.host == *host)
+                claim(walk, world, &spec.slot).is_some_and(|claim| claim.host == *host)
                     && spec.role == Role::Main
                     && !views().any(|view| view.slot == spec.slot && view.role == Role::Main)
             })
             .copied()
             .collect();
-        let had = reserved(views(), &claimed);
+        let had = reserved(views(), &claimed, &heirs);
         for start in &starts {
             let (placed, spec) = start;
             let there = views().filter(|view| !stopped(walk, &view.id, None, placed));
@@ -114,7 +116,7 @@ pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
                 })
                 .copied()
                 .collect();
-            let needs = reserved(there, &beside);
+            let needs = reserved(there, &beside, &heirs);
             let more = needs.memory > had.memory || needs.cpus > had.cpus;
             if more && !fits(needs, limit) {
                 let why = format!(
@@ -129,15 +131,60 @@ pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
 
 type Start<'a> = (&'a Placed<'a>, &'a InstanceSpec);
 
+/// What is remembered of a slot when the plan begins, with its corrections: its host may have
+/// another name by now.
+fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
+    let corrected = walk.plan.corrections.iter().find_map(|act| match act {
+        ClaimAct::Write(claim) if claim.slot == *slot => Some(claim),
+        ClaimAct::Write(_)
+        | ClaimAct::Hold { .. }
+        | ClaimAct::Remove { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => None,
+    });
+    corrected.or_else(|| world.claims.slots.get(slot))
+}
+
 fn fits(guest: Guest, limit: Guest) -> bool {
     guest.memory <= limit.memory && guest.cpus <= limit.cpus
 }
 
+/// Slots of other names that instances make way for: a renamed slot stops the one before it starts
+/// its own, and so is one place.
+type Heirs<'a> = BTreeMap<&'a InstanceId, &'a SlotId>;
+
+fn heirs<'a>(walk: &Walk<'_>, reading: &'a Reading, starts: &[Start<'a>]) -> Heirs<'a> {
+    let mut heirs = Heirs::new();
+    let views = reading.instances.values().filter(|view| view.role == Role::Main);
+    let slots: BTreeSet<&SlotId> = views.clone().map(|view| &view.slot).collect();
+    for view in views {
+        let heir = starts.iter().find(|(start, spec)| {
+            let mut stops = walk.on_instance(&view.id);
+            spec.role == Role::Main
+                && !slots.contains(&spec.slot)
+                && stops.any(|stop| {
+                    matches!(stop.step.act, Act::StopInstance { .. })
+                        && Walk::in_one_lane(stop, start)
+                        && walk.before(stop, start)
+                })
+        });
+        heirs.extend(heir.map(|(_, spec)| (&view.id, &spec.slot)));
+    }
+    heirs
+}
+
 /// What instances reserve that are there or are started. A slot has one main instance at a time,
 /// so of those of a slot the biggest counts.
-fn reserved<'v>(views: impl Iterator<Item = &'v InstanceView>, starts: &[Start<'_>]) -> Guest {
+fn reserved<'v>(
+    views: impl Iterator<Item = &'v InstanceView>,
+    starts: &[Start<'_>],
+    heirs: &Heirs<'_>,
+) -> Guest {
     let mut biggest: BTreeMap<(&SlotId, Role), Guest> = BTreeMap::new();
-    let views = views.map(|v| (&v.slot, v.role, Guest::new(v.memory, v.cpus)));
+    let views = views.map(|view| {
+        let slot = heirs.get(&view.id).copied().unwrap_or(&view.slot);
+        (slot, view.role, Guest::new(view.memory, view.cpus))
+    });
     let starts = starts.iter().map(|(_, spec)| (&spec.slot, spec.role, spec.guest));
     for (slot, role, guest) in views.chain(starts) {
         let known = biggest.entry((slot, role)).or_insert(guest);

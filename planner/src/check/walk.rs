@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
         if first.rollout != second.rollout {
             return first.path == Path::Main && self.follows(second.rollout, first.rollout);
         }
-        let same_lane = first.wave == second.wave && first.lane == second.lane;
+        let same_lane = Self::in_one_lane(first, second);
         match (first.path, second.path) {
             (Path::Main, Path::Main) => {
                 first.wave < second.wave || same_lane && first.index < second.index
@@ -188,6 +188,11 @@ impl<'a> Walk<'a> {
             (Path::LaneFailed | Path::RolloutFailed, Path::Main)
             | (Path::RolloutFailed, Path::LaneFailed) => false,
         }
+    }
+
+    /// Whether two steps are of one lane, whatever becomes of it.
+    pub(super) const fn in_one_lane(one: &Placed<'_>, other: &Placed<'_>) -> bool {
+        one.rollout == other.rollout && one.wave == other.wave && one.lane == other.lane
     }
 
     /// Whether a lane has surely begun, with its claims written, when the step is done.

@@ -65,10 +65,13 @@ impl Fleet {
         }
     }
 
-    /// The last name of the machine whose pool was made under this one.
+    /// The last name of the machine whose pool was made under this one, of those that no host of
+    /// the fleet is called by.
     fn made_as(&self, name: &HostName) -> HostName {
         let made = |machine: &Reading| matches!(&machine.pool, PoolView::Present(pool) if pool.host == *name);
-        let found = self.machines.iter().find(|(_, machine)| made(machine));
+        let mut left =
+            self.machines.iter().filter(|(last, _)| !self.config.hosts.contains_key(*last));
+        let found = left.find(|(_, machine)| made(machine));
         found.map_or(name, |(last, _)| last).clone()
     }
 

@@ -136,6 +136,6 @@ const fn verb(verb: planner::plan::change::Verb) -> &'static str {
         Verb::Restart => "restarted",
         Verb::Update => "changed",
         Verb::Run => "run",
-        Verb::Adopt => "adopt",
+        Verb::Adopt => "adopted",
     }
 }

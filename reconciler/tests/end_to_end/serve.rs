@@ -218,7 +218,7 @@ fn of_two_daemons_one_acts_and_the_other_takes_over() {
     fleet.commit("one store");
     let first = Daemon::start(&fleet, 180, &[]);
     first.settled("the first commit");
-    let second = Daemon::start(&fleet, 181, &[]);
+    let second = Daemon::start(&fleet, 181, &["--log-format", "json"]);
     second.until("it stands by", |log| log.contains("answering"));
     eventually("it says why", || second.get("/readyz").1.contains("runs the passes"));
     let said = fleet.run(&["down", "--purge", "--auto-approve"]);
@@ -230,6 +230,12 @@ fn of_two_daemons_one_acts_and_the_other_takes_over() {
     second.settled("it took over");
     assert!(second.steps() > 0);
     assert_eq!(version(&fleet, &fleet.slots()[0].1), "two");
+    let log = second.log();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let begins = lines.iter().find(|line| line["fields"]["message"] == "step begins").unwrap();
+    let spans = begins["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str());
+    assert_eq!(spans.collect::<Vec<_>>(), [Some("pass"), Some("rollout")], "{begins}");
     // What was is known to whoever comes later.
     second.end();
     let third = Daemon::start(&fleet, 180, &[]);
