@@ -178,13 +178,21 @@ async fn an_end_that_is_asked_for_comes_at_the_next_step() {
 async fn what_cannot_be_read_is_asked_for_less_often_and_nothing_is_done_meanwhile() {
     let (script, triggers) = (Script::new(), Arc::new(Triggers::default()));
     *script.commit.lock().unwrap() = Err("the forge is away".to_owned());
-    driven(&script, &triggers, 1000, async {
+    driven(&script, &triggers, 1100, async {
         seconds(900).await;
         script.commit("one");
     })
     .await;
     let fetches = script.fetches.lock().unwrap().clone();
-    assert!((8..=16).contains(&fetches.len()), "{fetches:?}");
+    // Twice as long each time, up to the limit, and a fifth more or less; times are whole seconds.
+    let away: Vec<u64> = fetches.iter().copied().filter(|at| *at < 900).collect();
+    let mut wait = TIMING.retry.0.as_secs();
+    for pair in away.windows(2) {
+        let waited = pair[1] - pair[0];
+        assert!((wait * 8 / 10..=wait * 12 / 10 + 1).contains(&waited), "{fetches:?}");
+        wait = (wait * 2).min(TIMING.retry.1.as_secs());
+    }
+    assert!(away.len() > 8, "the limit was never reached: {fetches:?}");
     assert!(script.passes().iter().all(|(at, _)| *at >= 900), "{:?}", script.passes());
     assert!(!script.passes().is_empty());
 }
