@@ -12,5 +12,4 @@ mod child;
 mod journal;
 mod lab;
 mod process;
-mod runtime;
 mod storage;

@@ -5,7 +5,6 @@ mod fleet;
 
 mod crashes;
 mod deploys;
-mod docker;
 mod endings;
 mod failures;
 mod hands;

@@ -90,7 +90,6 @@ impl Bed {
             kill_timeout_ms: 5000,
             hidden: vec![self.home.path().to_owned()],
             limits: Limits::default(),
-            engine: None,
         }
     }
 
