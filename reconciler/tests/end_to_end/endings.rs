@@ -5,8 +5,8 @@ use super::fleet::{Fleet, eventually, kill_9, store_manifest};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-fn interrupt(pid: u32) {
-    assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+fn signal(which: &str, pid: u32) {
+    assert!(Command::new("kill").args([which, &pid.to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_second_apply_finds_the_lock_and_an_interrupted_one_is_taken_up() {
     assert_eq!(said.code, 5, "{said}");
     assert!(said.err.contains("is locked by apply of commit"), "{said}");
     assert!(said.err.contains("--lock-timeout"), "{said}");
-    interrupt(first.id());
+    signal("-INT", first.id());
     assert_eq!(first.wait().unwrap().code(), Some(130), "the signal decides the exit code");
 
     fleet.store("two", "{ ewr = 2 }");
@@ -132,7 +132,8 @@ fn a_log_is_followed_and_a_state_directory_that_is_gone_is_noticed() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ticks: Vec<String> = lines.map(Result::unwrap).take(3).collect();
     assert!(ticks.iter().all(|line| line.starts_with("tick ")), "{ticks:?}");
-    interrupt(child.id());
+    // Not INT: whoever runs the tests may have been told to ignore that.
+    signal("-TERM", child.id());
     let ended = child.wait().unwrap();
     assert!(!ended.success(), "it ends by the signal");
 

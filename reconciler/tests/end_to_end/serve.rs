@@ -19,7 +19,11 @@ fn followed(net: u8, extra: &str) -> Fleet {
 }
 
 fn version(fleet: &Fleet, address: &str) -> String {
-    let env = fleet.http(address, "GET", "/env", "").unwrap_or_default();
+    // A slot that is only just being made has none yet.
+    let env = match address.is_empty() {
+        true => String::new(),
+        false => fleet.http(address, "GET", "/env", "").unwrap_or_default(),
+    };
     let line = env.lines().find_map(|line| line.strip_prefix("VERSION="));
     line.unwrap_or_default().to_owned()
 }
