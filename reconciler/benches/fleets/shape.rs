@@ -156,7 +156,7 @@ fn manifest(shape: &Shape, app: usize) -> String {
     format!(
         "app = \"app-{app:05}\"\nprimary_region = \"ewr\"\n[processes]\napp = \"./serve\"\n\
          [env]\nLOG_LEVEL = \"info\"\n[[mounts]]\nsource = \"data\"\ndestination = \"/data\"\n\
-         initial_size = \"{gigabytes}gb\"\n[http_service]\ninternal_port = 8080\n\
+         initial_size = \"{gigabytes}gb\"\n[http_service]\ninternal_port = 8080\nprocesses = [\"app\"]\n\
          [[http_service.checks]]\nmethod = \"GET\"\npath = \"/health\"\n\
          [tiedown.scale]\napp = {{ ewr = {slots} }}\n"
     )
