@@ -4,10 +4,13 @@
 use super::bed::{self, GROUP, run};
 use super::cuts::thin_ids;
 use crate::storage::spec;
+use executor::ensure::Ensured;
 use executor::keys::{Key, KeyError, Keys};
+use executor::names;
 use executor::storage::{Storage, StorageError};
 use planner::model::id::VolumeId;
 use planner::model::size::Size;
+use planner::model::volume::VolumeState;
 use std::path::Path;
 
 #[tokio::test]
@@ -18,6 +21,7 @@ async fn what_an_interrupted_command_left_is_put_right() {
     let storage = bed::with_pool().await;
     a_volume_that_the_kernel_has_not_made(&storage, 1).await;
     storage.make(&spec(2)).await.unwrap();
+    a_volume_that_only_lacked_its_marks(&storage).await;
     a_volume_that_the_kernel_has_not_made(&storage, 3).await;
     a_volume_that_the_kernel_has_not_deleted(&storage).await;
     a_suspended_pool_and_a_short_volume(&storage).await;
@@ -52,6 +56,28 @@ async fn a_volume_that_the_kernel_has_not_made(storage: &dyn Storage, number: u3
     storage.make(&spec(number)).await.unwrap();
     assert!(storage.contents().await.unwrap().volumes[&id].formatted);
     settled().await;
+}
+
+/// Cut after the record said that it was whole, and before its marks did.
+async fn a_volume_that_only_lacked_its_marks(storage: &dyn Storage) {
+    let id = spec(2).id;
+    let identity = run(&format!("cryptsetup luksDump /dev/{GROUP}/{id}")).await;
+    let marks = [("state", "attached", "making"), ("formatted", "true", "false")];
+    for (key, is, was) in [&marks[..], &[("generation", "2", "1")]].concat() {
+        let (is, was) = (names::mark(key, &is), names::mark(key, &was));
+        run(&format!("lvm lvchange -q --deltag {is} --addtag {was} {GROUP}/{id}")).await;
+    }
+    let path = bed::dir().volume(&id).record();
+    let record = std::fs::read_to_string(&path).unwrap();
+    let unsettled = record.replace("\"settled\": true", "\"settled\": false");
+    assert_ne!(record, unsettled);
+    std::fs::write(&path, unsettled).unwrap();
+    assert!(!storage.contents().await.unwrap().volumes[&id].formatted);
+    storage.make(&spec(2)).await.unwrap();
+    let view = &storage.contents().await.unwrap().volumes[&id];
+    assert!(view.formatted && view.state == VolumeState::Attached, "{view:?}");
+    assert_eq!(run(&format!("cryptsetup luksDump /dev/{GROUP}/{id}")).await, identity);
+    assert_eq!(storage.make(&spec(2)).await.unwrap(), Ensured::AlreadySo);
 }
 
 async fn a_volume_that_the_kernel_has_not_deleted(storage: &dyn Storage) {

@@ -48,7 +48,15 @@ impl LvmStorage {
         spec: &VolumeSpec,
     ) -> Result<bool, StorageError> {
         let dir = self.dir.volume(&spec.id);
-        match self.find(snapshot, pool, &spec.id)? {
+        let mut found = self.find(snapshot, pool, &spec.id)?;
+        if let Found::Whole(volume) = &found
+            && volume.lacks_only_marks()
+        {
+            self.finish(volume).await?;
+            *snapshot = self.read().await?;
+            found = self.find(snapshot, pool, &spec.id)?;
+        }
+        match found {
             Found::Nothing => Ok(false),
             Found::Begun(_) => self.idle(&spec.id, &dir).await.map(|()| false),
             Found::Whole(volume) => match (volume.label.state, spec.kind) {
@@ -71,6 +79,19 @@ impl LvmStorage {
             },
             Found::Gone(record) => Err(conflict(&spec.id, format!("is {}", record.state.as_str()))),
         }
+    }
+
+    /// Gives a volume the marks that it was about to get.
+    async fn finish(&self, volume: &Volume) -> Result<(), StorageError> {
+        let Volume { lv, label, record, dir } = volume;
+        let next = Label {
+            spec: record.spec.clone(),
+            state: record.state,
+            formatted: true,
+            ..label.clone()
+        };
+        let (lv, label, record) = (lv.clone(), label.clone(), record.clone());
+        self.commit(Volume { lv, label, record, dir: dir.clone() }, next).await
     }
 
     /// Writes down that a volume is being made, before anything of it is there.
@@ -211,5 +232,16 @@ impl LvmStorage {
             run(format!("removing volume {id}"), command).await?;
         }
         Ok(())
+    }
+}
+
+impl Volume {
+    /// Whether it was made in full, and was cut short when that was written down and not yet
+    /// marked. From then on it is never made again, but finished.
+    fn lacks_only_marks(&self) -> bool {
+        self.label.state == VolumeState::Making
+            && self.record.formatted
+            && !self.record.settled
+            && self.record.generation == self.label.generation.saturating_add(1)
     }
 }
