@@ -1,7 +1,7 @@
 //! The last stage: what waits for what, what is shown first, what the catalog records; and step
 //! names that are unique in their plan.
 
-use crate::diff::{Current, Diff};
+use crate::diff::{Current, Diff, GroupDiff};
 use crate::model::claim::{AppRecord, Shape};
 use crate::model::desired::{App, Lineage};
 use crate::model::host::HostState;
@@ -43,8 +43,13 @@ pub(crate) fn finish(
     report.drift.sort();
     report.drift.dedup();
     let mut records = records(inputs, diff, &report);
+    let mut groups: BTreeMap<&AppName, &GroupDiff<'_>> = BTreeMap::new();
+    for group in &diff.groups {
+        groups.entry(&group.app.name).or_insert(group);
+    }
     for record in &mut records {
-        record.released = released(inputs, &ground, diff, &rollouts, &record.app);
+        let group = groups.get(&record.app);
+        record.released = group.and_then(|group| released(inputs, &ground, group, &rollouts));
     }
     let corrections = corrections(ground.corrections, &diff.corrections);
     let first_records = first_records(inputs, &rollouts);
@@ -176,9 +181,12 @@ fn steps(rollout: &Rollout) -> impl Iterator<Item = &Step> {
 fn name_steps(rollouts: &mut [Rollout]) {
     let mut names: BTreeSet<StepId> = BTreeSet::new();
     let mut name = |step: &mut Step, suffix: &str| {
+        if names.insert(step.id.clone()) {
+            return;
+        }
         let plain = step.id.0.clone();
-        let mut candidates = core::iter::once(plain.clone())
-            .chain([format!("{plain}{suffix}"), format!("{plain} on {}", step.host)])
+        let mut candidates = [format!("{plain}{suffix}"), format!("{plain} on {}", step.host)]
+            .into_iter()
             .chain((2..).map(|n| format!("{plain} ({n})")))
             .map(StepId);
         if let Some(free) = candidates.find(|id| !names.contains(id)) {
@@ -218,12 +226,11 @@ fn record(inputs: &Inputs<'_>, app: &App) -> AppRecord {
 fn released(
     inputs: &Inputs<'_>,
     ground: &Ground<'_>,
-    diff: &Diff<'_>,
+    group: &GroupDiff<'_>,
     rollouts: &[Rollout],
-    app: &AppName,
 ) -> Option<Release> {
+    let app = &group.app.name;
     let known = inputs.claims.apps.get(app).and_then(|record| record.released.clone());
-    let group = diff.groups.iter().find(|group| group.app.name == *app)?;
     let current = match &group.released {
         None => return known,
         Some(Current::None) => return None,
