@@ -6,6 +6,7 @@ pub mod by_itself;
 pub mod rules;
 
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
+use crate::prepare::images::look_up;
 use crate::prepare::selection::Selection;
 use crate::prepare::{PrepareError, Prepared, Secrets, prepare, read_secrets};
 use crate::repository::memory::Memory;
@@ -184,8 +185,9 @@ impl Ask<'_> {
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
         let secrets = read_secrets(self.settings)?;
-        let Prepared { desired, artifacts, trees, warnings, notes, broken } =
+        let Prepared { desired, mut artifacts, references, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
+        look_up(self.settings, references, &mut artifacts).await;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
         let observed = observe(&hosts.all(), &checks(&desired)).await;
@@ -216,7 +218,7 @@ impl Ask<'_> {
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
         let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
-        let Prepared { mut desired, artifacts, trees, warnings, notes, broken } =
+        let Prepared { mut desired, artifacts, trees, warnings, notes, broken, .. } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =

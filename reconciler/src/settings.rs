@@ -123,12 +123,17 @@ impl StorageSettings {
 }
 
 /// What runs a host's instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeDriver {
     /// `process`: supervised processes of this machine.
     Process {
         /// What network they have.
         network: ProcessNetwork,
+    },
+    /// `docker`: containers of a Docker Engine of this machine.
+    Docker {
+        /// The engine's socket; absolute.
+        socket: PathBuf,
     },
 }
 

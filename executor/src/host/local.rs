@@ -179,7 +179,9 @@ impl LocalHost {
         if let Some(instance) = reading.instances.values().next() {
             return Err(format!("instance {} is still here", instance.id).into());
         }
-        if let Some(foreign) = reading.foreign.first() {
+        // What is foreign beside the pool is in nobody's way.
+        let (_, contents) = self.storage.look().await?;
+        if let Some(foreign) = contents.foreign.first() {
             return Err(
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
             );
@@ -206,6 +208,8 @@ impl LocalHost {
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
         let (pool, contents) = self.storage.look().await?;
+        let mut foreign = contents.foreign;
+        foreign.extend(self.runtime.foreign().await?);
         Ok(Reading {
             at: clock::now(),
             asked_at: Timestamp::default(),
@@ -216,7 +220,7 @@ impl LocalHost {
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
-            foreign: contents.foreign,
+            foreign,
         })
     }
 

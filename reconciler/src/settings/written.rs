@@ -77,13 +77,6 @@ const STATES: [(&str, HostState); 3] =
 const SPREADS: [(&str, Spread); 3] =
     [("host", Spread::Host), ("zone", Spread::Zone), ("none", Spread::None)];
 
-/// A driver that a file may name.
-#[derive(Clone, Copy)]
-enum Driver {
-    Built,
-    Planned,
-}
-
 /// Reads the whole file. `None` if what is missing or wrong leaves nothing to go on with; the
 /// reader then knows why.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
@@ -320,26 +313,43 @@ const PROCESS: RuntimeDriver = RuntimeDriver::Process { network: ProcessNetwork:
 const NETWORKS: [(&str, ProcessNetwork); 2] =
     [("own", ProcessNetwork::Own), ("host", ProcessNetwork::Host)];
 
+/// Where Debian and Docker's own packages put the engine's socket.
+const SOCKET: &str = "/var/run/docker.sock";
+
+#[derive(Clone, Copy)]
+enum Driver {
+    Process,
+    Docker,
+}
+
 fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDriver> {
     let section = host.table(reader, "runtime", "`runtime`")?;
-    section.allow(reader, &["driver", "network"]);
     if !section.has("driver") {
         section.missing(reader, "driver", "driver = \"process\"");
     }
-    let drivers = [("process", Driver::Built), ("docker", Driver::Planned)];
-    let driver = section.word(reader, "driver", &drivers)?;
-    match driver.value {
-        Driver::Built => {
+    let drivers = [("process", Driver::Process), ("docker", Driver::Docker)];
+    match section.word(reader, "driver", &drivers)?.value {
+        Driver::Process => {
+            section.allow(reader, &["driver", "network"]);
             let network = section.word(reader, "network", &NETWORKS);
             let network = network.map_or(ProcessNetwork::Own, |at| at.value);
             Some(RuntimeDriver::Process { network })
         }
-        Driver::Planned => {
-            let message = "the runtime driver docker is not built yet";
-            reader.wrong(driver.span, message, "use driver = \"process\"");
-            None
+        Driver::Docker => {
+            section.allow(reader, &["driver", "socket"]);
+            let socket = section.parsed_by(reader, "socket", unix_socket);
+            let socket = socket.map_or_else(|| PathBuf::from(SOCKET), |at| at.value);
+            Some(RuntimeDriver::Docker { socket })
         }
     }
+}
+
+/// A socket as Docker's own programs write it, or as a path.
+fn unix_socket(text: &str) -> Result<PathBuf, String> {
+    let shown: String = text.chars().take(80).collect();
+    absolute(text.strip_prefix("unix://").unwrap_or(text)).map_err(|_| {
+        format!("{shown:?} must be an absolute path, or unix:// and one: an engine of this machine")
+    })
 }
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {

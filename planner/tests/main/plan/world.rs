@@ -273,6 +273,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         scale: listed(scale),
         mounts: BTreeMap::new(),
         argv: vec!["./run".into()],
+        replaces_entrypoint: false,
         env: BTreeMap::new(),
         files: Vec::new(),
         secret_files: Vec::new(),
