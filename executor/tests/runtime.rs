@@ -61,6 +61,7 @@ async fn supervised_processes_keep_the_contract() {
     let subnet = runtime.subnet;
     let bed = Bed::new(home, subnet, Box::new(runtime), artifact, Some(tree), own_network);
     contract::holds(&bed).await;
+    bed.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

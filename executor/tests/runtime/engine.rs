@@ -151,6 +151,11 @@ impl Drop for Engine {
             let mut remove = vec!["rm", "-f"];
             remove.extend(all.split_whitespace());
             self.docker(&remove);
+            // A bridge outlives its daemon, and its route would lead the next test's packets astray.
+            let networks = self.docker(&["network", "ls", "-q", "-f", "type=custom"]).1;
+            let mut remove = vec!["network", "rm"];
+            remove.extend(networks.split_whitespace());
+            self.docker(&remove);
         }
         if let Some(daemon) = &mut self.daemon {
             let pid = i32::try_from(daemon.id()).ok().and_then(rustix::process::Pid::from_raw);

@@ -219,7 +219,10 @@ impl Client {
 
 /// The same by hand: the time from `docker stop` to the first answer of `docker run`, in the middle.
 fn by_script(engine: &Engine, rounds: usize) -> Duration {
-    let (made, said) = engine.docker(&["network", "create", "--subnet", "10.163.0.0/24", "hand"]);
+    // A bridge of that name which a killed test left is taken over, not made beside.
+    let bridge = "com.docker.network.bridge.name=tiedown-hand";
+    let create = ["network", "create", "--subnet", "10.163.0.0/24", "-o", bridge, "hand"];
+    let (made, said) = engine.docker(&create);
     assert!(made, "{said}");
     let serve = "echo yes > /tmp/index.html; exec busybox httpd -f -p 8080 -h /tmp";
     let run = || {
