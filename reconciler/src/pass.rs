@@ -5,6 +5,7 @@ mod by_hand;
 pub mod by_itself;
 pub mod rules;
 
+use crate::endpoints::Published;
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
 use crate::prepare::images::look_up;
 use crate::prepare::selection::Selection;
@@ -13,7 +14,7 @@ use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
 use crate::repository::{Repository, RepositoryError};
 use crate::settings::Settings;
-use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
+use executor::apply::{ApplyError, Failure, Front, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
 use executor::catalog::CatalogError;
 use executor::event::Event;
@@ -272,15 +273,18 @@ impl Ask<'_> {
         &self,
         plan: &Checked<Plan>,
         hosts: &Hosts,
+        checks: &Checks,
         options: &Options,
         say: Box<dyn Fn(Event) + Send + Sync>,
         stop: Arc<AtomicBool>,
     ) -> Result<Outcome, PassError> {
+        let front = Published::of(self.settings.endpoints.as_ref(), hosts.all(), checks.clone());
         let world = World {
             hosts: hosts.all(),
             catalog: Arc::clone(&self.records.catalog),
             journal: Arc::clone(&self.records.journal),
             say,
+            front: front.map(|front| Box::new(front) as Box<dyn Front>),
             stop,
         };
         Ok(executor::apply::apply(plan, &world, options).await?)

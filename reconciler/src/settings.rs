@@ -44,10 +44,19 @@ pub struct Settings {
     pub hosts: BTreeMap<HostName, HostSettings>,
     /// What may be done.
     pub policy: Policy,
-    /// The file that says where instances answer, for a proxy in front; absolute.
-    pub endpoints: Option<PathBuf>,
+    /// What tells a proxy in front where instances answer.
+    pub endpoints: Option<EndpointsSettings>,
     /// How passes that nobody watches are run.
     pub serve: ServeSettings,
+}
+
+/// `[endpoints]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointsSettings {
+    /// The file that says where instances answer; absolute.
+    pub file: PathBuf,
+    /// A program of the system and its arguments, run when the file has changed; empty: none.
+    pub command: Vec<String>,
 }
 
 /// `[serve]`, with defaults filled in.

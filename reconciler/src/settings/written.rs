@@ -5,7 +5,7 @@ mod serve;
 
 use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
+use super::{EndpointsSettings, INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
@@ -29,8 +29,8 @@ pub struct Written {
     pub hosts: Vec<WrittenHost>,
     /// `[policy]`, with its defaults.
     pub policy: Policy,
-    /// `file` of `[endpoints]`; absolute.
-    pub endpoints: Option<PathBuf>,
+    /// `[endpoints]`.
+    pub endpoints: Option<EndpointsSettings>,
     /// `[serve]`, with its defaults.
     pub serve: ServeSettings,
 }
@@ -107,11 +107,19 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     let policy = file.table(reader, "policy", "[policy]");
     let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
     let endpoints = file.table(reader, "endpoints", "[endpoints]").and_then(|section| {
-        section.allow(reader, &["file"]);
+        section.allow(reader, &["file", "command"]);
         if !section.has("file") {
             section.missing(reader, "file", "file = \"/an/absolute/path.json\"");
         }
-        section.parsed_by(reader, "file", absolute)
+        let command = section.texts(reader, "command").unwrap_or_default();
+        if let Some(program) = command.first().filter(|word| word.value.contains('/')) {
+            let message = "`command` of [endpoints] begins with a path";
+            let hint = "write a program's bare name; it is looked for where the system has them";
+            reader.wrong(program.span.clone(), message, hint);
+        }
+        let command = command.into_iter().map(|word| word.value).collect();
+        let file = section.parsed_by(reader, "file", absolute)?.value;
+        Some(EndpointsSettings { file, command })
     });
     let serve = file.table(reader, "serve", "[serve]");
     let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
@@ -122,7 +130,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         exclude: exclude.unwrap_or_default(),
         hosts,
         policy,
-        endpoints: endpoints.map(|at| at.value),
+        endpoints,
         serve,
     })
 }
