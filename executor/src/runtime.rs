@@ -59,6 +59,24 @@ pub trait Runtime: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Digests of all images that are there to be started from.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`].
+    async fn images(&self) -> Result<BTreeSet<String>, RuntimeError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Has an image there, whole.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Missing`] where no image is ever started; else any.
+    async fn fetch(&self, reference: &str, _digest: &str) -> Result<Ensured, RuntimeError> {
+        let what = format!("a runtime for the image {reference}");
+        let hint = "only a Docker Engine runs images".to_owned();
+        Err(RuntimeError::Missing { what, hint })
+    }
+
     /// Starts an instance. Returns when its supervisor runs and its volumes are held; whether the
     /// program comes up is for health to say.
     ///

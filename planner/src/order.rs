@@ -132,6 +132,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
@@ -158,6 +159,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
             }

@@ -50,6 +50,7 @@ impl FakeHost {
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
             isolates: true,
+            images: BTreeSet::new(),
             pool: PoolView::Absent,
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -237,6 +238,10 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             reading.volumes.insert(volume.id.clone(), view);
             false
         }
+        Act::FetchImage { digest, .. } => {
+            reading.images.insert(digest.clone());
+            false
+        }
         Act::StartInstance { instance } => {
             reading.instances.insert(instance.id.clone(), started(instance));
             false
@@ -289,6 +294,7 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         | Act::CopyVolume { .. }
         | Act::RemoveClone { .. }
         | Act::DestroyVolume { .. }
+        | Act::FetchImage { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }
         | Act::SuperviseInstance { .. } => {}

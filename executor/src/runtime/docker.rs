@@ -82,6 +82,18 @@ impl Runtime for DockerRuntime {
         Ok(foreign)
     }
 
+    async fn images(&self) -> Result<BTreeSet<String>, RuntimeError> {
+        let images = self.engine()?.images().await.map_err(|error| unreadable(&error))?;
+        let names = images.iter().flat_map(|image| image.names().map(str::to_owned));
+        Ok(names.collect())
+    }
+
+    async fn fetch(&self, reference: &str, digest: &str) -> Result<Ensured, RuntimeError> {
+        let fetched = images::ensure(&self.engine()?, reference, digest).await;
+        let act = || format!("fetching the image {reference}");
+        fetched.map(|_| Ensured::Made).map_err(|error| failed(act(), error))
+    }
+
     async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError> {
         let instance = start.instance;
         let act = format!("starting instance {}", instance.id);

@@ -65,6 +65,7 @@ impl Owned {
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
             isolates: true,
+            images: BTreeSet::new(),
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),

@@ -7,7 +7,7 @@ use bollard::models::{ContainerCreateBody, NetworkCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
     InspectNetworkOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    ListImagesOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use futures::{Stream, StreamExt};
 use std::collections::{BTreeMap, HashMap};
@@ -88,6 +88,14 @@ pub struct Image {
     pub id: String,
     /// Names with digests under which registries gave it.
     pub digests: Vec<String>,
+}
+
+impl Image {
+    /// All that it is called by: its identity here, and what registries call it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let digests = self.digests.iter().filter_map(|name| name.split_once('@'));
+        std::iter::once(self.id.as_str()).chain(digests.map(|(_, digest)| digest))
+    }
 }
 
 impl Engine {
@@ -292,6 +300,20 @@ impl Engine {
                 digests: image.repo_digests.unwrap_or_default(),
             })),
         }
+    }
+
+    /// All images that are here.
+    ///
+    /// # Errors
+    /// Any [`EngineError`].
+    pub async fn images(&self) -> Result<Vec<Image>, EngineError> {
+        let listed = self.docker.list_images(None::<ListImagesOptions>).await;
+        let listed = listed.map_err(|error| self.failed(error))?;
+        let of = |image: bollard::models::ImageSummary| Image {
+            id: image.id,
+            digests: image.repo_digests,
+        };
+        Ok(listed.into_iter().map(of).collect())
     }
 
     /// The digest that a registry has for a reference now.

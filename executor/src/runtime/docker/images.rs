@@ -59,12 +59,11 @@ pub async fn resolve(engine: &Engine, reference: &str) -> Result<String, ImageEr
 /// # Errors
 /// Any [`ImageError`].
 pub async fn ensure(engine: &Engine, reference: &str, digest: &str) -> Result<String, ImageError> {
-    let name = format!("{}@{digest}", repository(reference));
-    for known in [name.as_str(), digest] {
-        if let Some(image) = engine.image(known).await? {
-            return Ok(image.id);
-        }
+    let here = engine.images().await?;
+    if let Some(image) = here.into_iter().find(|image| image.names().any(|name| name == digest)) {
+        return Ok(image.id);
     }
+    let name = format!("{}@{digest}", repository(reference));
     let reference = reference.to_owned();
     match engine.pull(&name).await {
         Ok(()) => {}

@@ -95,6 +95,7 @@ impl World {
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
             isolates: true,
+            images: BTreeSet::new(),
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
