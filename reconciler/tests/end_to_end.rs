@@ -14,6 +14,7 @@ mod mistakes;
 mod partial;
 mod privileges;
 mod quickstart;
+mod reverts;
 mod saved;
 mod secrets;
 mod serve;
