@@ -77,6 +77,8 @@ fn images_become_running_slots_and_a_registry_that_is_down_stops_nothing() {
         assert!(pushed, "{said}");
     };
     push(&one, "first");
+    let (removed, said) = engine.docker(&["rmi", &one]);
+    assert!(removed, "{said}");
     let fleet = fleet(161, &engine);
     fleet.write("store/fly.toml", &manifest(&one, "v1"));
     fleet.write("built/fly.toml", UNBUILT);
@@ -85,7 +87,7 @@ fn images_become_running_slots_and_a_registry_that_is_down_stops_nothing() {
     assert!(said.out.contains("ok      Docker Engine: "), "{said}");
     let said = fleet.run(&["apply", "--auto-approve"]);
     assert_eq!(said.code, 8, "{said}");
-    let fetched = format!("fetch-image {one} ewr-1 for host ewr-1: ");
+    let fetched = format!("fetch-image {one} ");
     assert!(said.err.contains(&fetched), "{said}");
     let why = "it runs an image built from dockerfile Dockerfile, and nobody has built it";
     assert!(said.out.contains(why), "{said}");
