@@ -28,6 +28,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod secrets;

@@ -1,5 +1,6 @@
 //! The real binary on real git repositories, without applying: what it says and how it ends.
 
+mod changes;
 mod edits;
 mod help;
 mod layouts;

@@ -20,10 +20,14 @@ pub const LIMIT: usize = 65_536;
 /// Kept for what is said of parts that do not fit.
 const RESERVE: usize = 1_000;
 
-/// The comment, at most [`LIMIT`] bytes long, with a line break at its end.
+/// The comment, at most [`LIMIT`] bytes long, with a line break at its end. `opening` is put under
+/// its heading, whole: a few lines, or nothing.
 #[must_use]
-pub fn plan(plan: &Plan, report: &Report) -> String {
+pub fn plan(plan: &Plan, report: &Report, opening: &str) -> String {
     let mut page = format!("### {}\n", text::summary(plan, report, &Plain));
+    if !opening.is_empty() {
+        page.push_str(&format!("\n{opening}\n"));
+    }
     destroys(&mut page, plan);
     let mut cut = Cut::default();
     for part in parts::parts(plan, report) {
