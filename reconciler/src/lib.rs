@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod drift;
 pub mod fleet;
+pub mod forge;
 pub mod git;
 pub mod history;
 pub mod http;

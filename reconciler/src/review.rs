@@ -145,7 +145,8 @@ pub fn of_settings(
 
 /// The parts in which two settings differ, by name.
 fn differences(before: &Settings, after: &Settings) -> Vec<String> {
-    let Settings { fleet, state_dir, include, exclude, hosts, policy, endpoints, serve } = before;
+    let Settings { fleet, state_dir, include, exclude, hosts, policy, endpoints, serve, require } =
+        before;
     let mut parts = Vec::new();
     let mut differs = |differs: bool, name: &str| parts.extend(differs.then(|| name.to_owned()));
     differs(*fleet != after.fleet, "`fleet`");
@@ -154,6 +155,7 @@ fn differences(before: &Settings, after: &Settings) -> Vec<String> {
     differs(*policy != after.policy, "[policy]");
     differs(*endpoints != after.endpoints, "[endpoints]");
     differs(*serve != after.serve, "[serve]");
+    differs(*require != after.require, "[require]");
     let names: BTreeSet<_> = hosts.keys().chain(after.hosts.keys()).collect();
     let names = names.into_iter().filter(|name| hosts.get(name) != after.hosts.get(name));
     parts.extend(names.map(|name| format!("host {name}")));

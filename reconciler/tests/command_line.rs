@@ -2,6 +2,7 @@
 
 mod changes;
 mod edits;
+mod forge;
 mod help;
 mod layouts;
 mod manifests;

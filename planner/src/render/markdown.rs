@@ -172,6 +172,22 @@ fn outdented(text: &str) -> String {
     out
 }
 
-fn escaped(text: &str) -> String {
+/// A comment that says why there is no plan: a title, lines that stay whole, and what was said.
+#[must_use]
+pub fn failure(title: &str, opening: &str, told: &str) -> String {
+    let fence = fence(told);
+    let room = LIMIT - RESERVE - opening.len() - title.len() - 2 * fence.len();
+    let mut end = told.len().min(room);
+    while !told.is_char_boundary(end) {
+        end -= 1;
+    }
+    let cut = if end < told.len() { "\n… and more: `tiedown plan`" } else { "" };
+    let told = told[..end].trim_end_matches('\n');
+    format!("### {title}\n\n{opening}\n\n{fence}\n{told}{cut}\n{fence}\n")
+}
+
+/// Text that is no markup.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,17 +1,19 @@
 //! What a plan is about and made from: a commit, or a change that is under review; and hosts that
 //! are looked at, or what somebody else saw of them.
 
+use super::comment::ForgeArgs;
 use super::error::{Refused, Usage};
 use super::global::{Apps, Global};
 use super::output::Output;
 use crate::fleet::{Abilities, Records};
+use crate::forge::requirement::judge;
 use crate::http::{Ask as HttpAsk, HttpError};
 use crate::pass::{Ask, Looked};
 use crate::repository::Repository;
 use crate::repository::snapshot::Snapshot;
 use crate::review::{Change, of_settings, touched};
 use crate::serve::web::API_TOKEN;
-use crate::settings::{Settings, load, meant};
+use crate::settings::{Requirements, Settings, load, meant};
 use anyhow::Context;
 use planner::by_itself::SHOWN;
 use planner::document::ObservedDocument;
@@ -23,11 +25,11 @@ use std::path::{Path, PathBuf};
 /// Apps that are named at most.
 const NAMED: usize = 20;
 
-/// What a plan is about, and what it is made from.
+/// A change that is under review.
 #[derive(Debug, clap::Args)]
-pub(super) struct Subject {
-    /// Plan a change: what HEAD would change once it is merged onto this commit, for the apps that
-    /// it touches. Hosts and policy are those of this commit.
+pub(super) struct UnderReview {
+    /// Take a change: what HEAD would change once it is merged onto this commit, for the apps that
+    /// it touches. Hosts, policy and requirements are those of this commit.
     #[arg(long, value_name = "REV", help_heading = "Changes under review")]
     base: Option<String>,
     /// The commit that is merged.
@@ -39,9 +41,16 @@ pub(super) struct Subject {
         default_value = "HEAD"
     )]
     head: String,
-    /// Take hosts and policy from this file instead of from the base.
+    /// Take hosts, policy and requirements from this file instead of from the base.
     #[arg(long, value_name = "FILE", help_heading = "Changes under review", requires = "base")]
     settings: Option<PathBuf>,
+}
+
+/// What a plan is about, and what it is made from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Subject {
+    #[command(flatten)]
+    review: UnderReview,
     /// Ask a running `tiedown serve` what hosts say, instead of looking. TIEDOWN_API_TOKEN is shown
     /// to it.
     #[arg(
@@ -61,61 +70,24 @@ pub(super) struct Subject {
 /// A plan, and what it is about.
 pub(super) struct Made {
     pub(super) looked: Looked,
+    pub(super) settings: Settings,
     /// The change, if it is about one.
     pub(super) change: Option<Change>,
 }
 
 /// What is read for a plan.
-struct Source<'r> {
-    snapshot: Snapshot<'r>,
-    settings: Settings,
-    change: Option<Change>,
-    of_settings: Option<Line>,
+pub(super) struct Source<'r> {
+    pub(super) snapshot: Snapshot<'r>,
+    pub(super) settings: Settings,
+    /// The change, if it is about one.
+    pub(super) change: Option<Change>,
+    /// What it does to `tiedown.toml`.
+    pub(super) of_settings: Option<Line>,
 }
 
-impl Subject {
-    /// Plans. Where hosts are looked at, the plan is judged too.
-    pub(super) async fn plan(
-        &self,
-        permits: Permits,
-        global: &Global,
-        repository: &Repository,
-        output: Output,
-    ) -> anyhow::Result<Made> {
-        let abilities = Abilities::probe()?;
-        let source = self.source(global, repository, &abilities, output)?;
-        let document = self.document(&source.settings).await?;
-        if document.is_none()
-            && let Some((message, hint)) = abilities.missing(&source.settings)
-        {
-            output.warn(&format!("{message}; {hint}"));
-        }
-        let records = Records::look(&source.settings)?;
-        let mut selection = self.apps.selection();
-        selection.within = source.change.as_ref().map(|change| change.apps.clone());
-        let ask = Ask {
-            snapshot: &source.snapshot,
-            settings: &source.settings,
-            abilities: &abilities,
-            records: &records,
-            selection: &selection,
-            permits,
-        };
-        let mut looked = match document {
-            Some(document) => ask.look_at(document)?,
-            None => {
-                ask.guard_records()?;
-                let looked = ask.look().await?;
-                ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
-                looked
-            }
-        };
-        looked.report.lines.extend(source.of_settings);
-        looked.report.lines.sort();
-        Ok(Made { looked, change: source.change })
-    }
-
-    fn source<'r>(
+impl UnderReview {
+    /// What is read: the commit that is asked for, or a change by the settings of its base.
+    pub(super) fn source<'r>(
         &self,
         global: &Global,
         repository: &'r Repository,
@@ -149,6 +121,56 @@ impl Subject {
         let of_settings = of_settings(&before, &snapshot, &machine)?;
         let change = Some(Change { base, head, merged, apps });
         Ok(Source { snapshot, settings, change, of_settings })
+    }
+}
+
+impl Subject {
+    /// Plans. Where hosts are looked at, the plan is judged too.
+    pub(super) async fn plan(
+        &self,
+        permits: Permits,
+        global: &Global,
+        repository: &Repository,
+        output: Output,
+    ) -> anyhow::Result<Made> {
+        let abilities = Abilities::probe()?;
+        let source = self.review.source(global, repository, &abilities, output)?;
+        let document = self.document(&source.settings).await?;
+        if document.is_none()
+            && let Some((message, hint)) = abilities.missing(&source.settings)
+        {
+            output.warn(&format!("{message}; {hint}"));
+        }
+        let records = Records::look(&source.settings)?;
+        let mut selection = self.apps.selection();
+        selection.within = source.change.as_ref().map(|change| change.apps.clone());
+        let ask = Ask {
+            snapshot: &source.snapshot,
+            settings: &source.settings,
+            abilities: &abilities,
+            records: &records,
+            selection: &selection,
+            permits,
+        };
+        let mut looked = match document {
+            Some(document) => ask.look_at(document)?,
+            None => {
+                ask.guard_records()?;
+                let looked = ask.look().await?;
+                ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
+                looked
+            }
+        };
+        looked.report.lines.extend(source.of_settings.clone());
+        looked.report.lines.sort();
+        let Source { settings, change, .. } = source;
+        Ok(Made { looked, settings, change })
+    }
+
+    /// The commit that is looked at, also where nothing can be planned of it.
+    pub(super) fn head(&self, global: &Global, repository: &Repository) -> Option<String> {
+        let rev = if self.review.base.is_some() { &self.review.head } else { &global.rev };
+        repository.commit(rev).ok().map(|commit| commit.as_str().to_owned())
     }
 
     /// What somebody else saw, if that is asked for.
@@ -215,4 +237,29 @@ pub(super) fn can_be_saved(change: Option<&Change>, path: &Path) -> Result<(), R
         }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a change may be applied before it is merged: it is up to date with its base, so that it
+/// is a commit which stays, and its forge says all that is required of it.
+pub(super) async fn may_be_applied(
+    change: &Change,
+    required: &Requirements,
+    forge: &ForgeArgs,
+) -> anyhow::Result<()> {
+    if !change.is_up_to_date() {
+        let message = "the change is not up to date with its base, so nothing was begun".to_owned();
+        let hint = "merge the base into it, or rebase it".to_owned();
+        return Err(Refused { message, hint }.into());
+    }
+    if required.is_empty() {
+        return Ok(());
+    }
+    let judged = judge(required, &forge.open()?.pull().await?, change);
+    let unmet = judged.iter().filter(|one| !one.is_met);
+    let unmet: Vec<String> = unmet.map(|one| format!("{}: {}", one.what, one.told)).collect();
+    if unmet.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the change does not meet [require]: {}", unmet.join("; "));
+    Err(Refused { message, hint: "`tiedown comment` shows all of it on the change".into() }.into())
 }
