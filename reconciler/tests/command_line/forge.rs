@@ -163,7 +163,7 @@ fn a_plan_of_ten_thousand_changes_is_one_comment() {
     assert!(
         body.contains("<!-- tiedown: tiedown -->") && body.contains("All of it: `tiedown plan`")
     );
-    assert!(body.contains("and 30 more"), "apps that the change touches are counted");
+    assert!(body.contains(", 30 more; plan `"), "apps that the change touches are counted");
     assert_eq!(body.matches("<details>").count(), body.matches("</details>").count());
     assert!(state.statuses.iter().all(|status| status[3].chars().count() <= 140));
 }
