@@ -15,8 +15,10 @@ use super::review::{Source, UnderReview, may_be_applied};
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::pass::{Ask, Looked, PassError, checks, checks_of};
+use crate::repository::Repository;
 use executor::apply::{Options, Outcome};
 use planner::check::Checked;
+use planner::document::SavedPlan;
 use planner::plan::Plan;
 use published::Published;
 use serde_json::json;
@@ -84,6 +86,29 @@ fn asks(args: &Args, output: Output) -> Result<bool, Usage> {
     Ok(asks)
 }
 
+/// What is read, if it may be applied at all.
+async fn source<'r>(
+    args: &Args,
+    saved: Option<&SavedPlan>,
+    (global, repository, abilities, output): (&Global, &'r Repository, &Abilities, Output),
+) -> anyhow::Result<Source<'r>> {
+    let source = match saved.and_then(|saved| saved.plan.commit.as_ref()) {
+        Some(commit) => {
+            let snapshot = repository.at(commit)?;
+            let settings = global.settings(&snapshot, abilities, output)?;
+            Source { snapshot, settings, change: None, of_settings: None }
+        }
+        None => args.review.source(global, repository, abilities, output)?,
+    };
+    if let Some(change) = &source.change {
+        may_be_applied(change, &source.settings.require, &args.forge).await?;
+    }
+    match abilities.missing(&source.settings) {
+        Some((message, hint)) => Err(Usage::new(message, hint).into()),
+        None => Ok(source),
+    }
+}
+
 async fn begin(
     args: &Args,
     global: &Global,
@@ -94,21 +119,8 @@ async fn begin(
     let saved = args.saved.as_deref().map(saved::read).transpose()?;
     let repository = global.repository()?;
     let abilities = Abilities::probe()?;
-    let source = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
-        Some(commit) => {
-            let snapshot = repository.at(commit)?;
-            let settings = global.settings(&snapshot, &abilities, output)?;
-            Source { snapshot, settings, change: None, of_settings: None }
-        }
-        None => args.review.source(global, &repository, &abilities, output)?,
-    };
-    let Source { snapshot, settings, change, .. } = source;
-    if let Some(change) = &change {
-        may_be_applied(change, &settings.require, &args.forge).await?;
-    }
-    if let Some((message, hint)) = abilities.missing(&settings) {
-        return Err(Usage::new(message, hint).into());
-    }
+    let reading = (global, &repository, &abilities, output);
+    let Source { snapshot, settings, change, .. } = source(args, saved.as_ref(), reading).await?;
     let looking = Records::look(&settings)?;
     let mut selection = args.apps.selection();
     selection.within = change.map(|change| change.apps);
