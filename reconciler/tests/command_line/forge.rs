@@ -1,5 +1,6 @@
 //! Comments, statuses and requirements, with forges that are as they describe themselves.
 
+mod ci;
 mod description;
 mod server;
 

@@ -30,6 +30,7 @@ impl Description {
             // The only description that a registry has is of version 3: what is used here is the
             // same in version 4, but for its number. It says of every number that it is a text.
             "gitlab" => (("/api/v4", "/v3"), false),
+            "gitea" => (("/api/v1", ""), true),
             _ => (("", ""), true),
         };
         Some(Self { root, base, types_answers })

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(super) const TOKEN: &str = "t0ken-of-the-forge-77aa";
+/// What readers of the hosts' server show.
+pub(super) const READER: &str = "t0ken-of-the-readers-41bd";
 
 #[derive(Default)]
 pub(super) struct State {
@@ -24,6 +26,8 @@ pub(super) struct State {
     pub(super) is_app: bool,
     /// Comments that were written.
     pub(super) writes: usize,
+    /// What a server of the hosts says, which is here too.
+    pub(super) observed: String,
     /// All that was not as described.
     pub(super) wrong: Vec<String>,
     /// Operations that are in no description.
@@ -56,8 +60,17 @@ impl Server {
     }
 
     pub(super) fn api(&self) -> String {
-        let base = if self.kind == "gitlab" { "/api/v4" } else { "" };
+        let base = base(self.kind);
         format!("http://{}{base}", self.address)
+    }
+}
+
+/// What paths of the API begin with.
+fn base(kind: &str) -> &'static str {
+    match kind {
+        "gitlab" => "/api/v4",
+        "gitea" => "/api/v1",
+        _ => "",
     }
 }
 
@@ -83,6 +96,7 @@ fn answer(kind: &str, described: &Description, state: &Mutex<State>, stream: Tcp
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut state = state.lock().unwrap();
     let shown = match kind {
+        _ if path == "/api/v1/observed" => format!("authorization Bearer {READER}"),
         "github" => format!("authorization Bearer {TOKEN}"),
         "gitea" => format!("authorization token {TOKEN}"),
         _ => format!("private-token {TOKEN}"),
@@ -90,8 +104,14 @@ fn answer(kind: &str, described: &Description, state: &Mutex<State>, stream: Tcp
     if token != shown {
         state.wrong.push(format!("{method} {path} shows {token:?}"));
     }
-    let (status, said) = respond(kind, described, &mut state, (method, path, query), body.as_ref());
-    let said = said.to_string();
+    let (status, said) = match path {
+        "/api/v1/observed" => (200, state.observed.clone()),
+        _ => {
+            let asked = (method, path, query);
+            let (status, said) = respond(kind, described, &mut state, asked, body.as_ref());
+            (status, said.to_string())
+        }
+    };
     let mut stream = reader.into_inner();
     let length = said.len();
     // Whoever asked may have gone.
@@ -145,11 +165,12 @@ fn says(
     let login = if is_lab { "username" } else { "login" };
     let is_further_page =
         query.split('&').any(|pair| pair.starts_with("page=") && pair != "page=1");
-    let repository = if is_lab { "/api/v4/projects/ops%2Ffleet" } else { "/repos/ops/fleet" };
+    let repository = if is_lab { "projects/ops%2Ffleet" } else { "repos/ops/fleet" };
     let text = |key: &str| body.and_then(|body| body[key].as_str()).unwrap_or_default().to_owned();
     if path.ends_with("/user") {
         return Some(json!({ login: "tiedown-bot" }));
     }
+    let path = path.strip_prefix(base(kind))?.strip_prefix('/')?;
     let parts: Vec<&str> = path.strip_prefix(repository)?.split('/').skip(1).collect();
     let comment = |(id, author, body): &(u64, String, String)| {
         let user = if is_lab { "author" } else { "user" };
