@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+type Variables = Vec<(&'static str, String)>;
+
 /// A step of a CI system.
 struct Step {
     script: String,
@@ -79,7 +81,7 @@ fn reviews(
     kind: &'static str,
     step: &Step,
     shell: &[&str],
-    variables: &dyn Fn(&Server, &str) -> Vec<(&'static str, String)>,
+    variables: &dyn Fn(&Server, &str) -> Variables,
 ) {
     let Some(description) = Description::of(kind) else {
         skipped(&format!("{kind}: its description is not there; fixtures/prepare.sh fetches it"));
