@@ -19,5 +19,6 @@ mod secrets;
 mod serve;
 mod simulated;
 mod snapshots;
+mod ssh;
 mod stories;
 mod tools;

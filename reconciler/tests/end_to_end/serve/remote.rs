@@ -249,4 +249,19 @@ fn a_signed_commit_needs_no_approval() {
     signed(&key, "signed by ops");
     let said = pass(&fleet);
     assert_eq!((said.code, fleet.slots().len()), (0, 1), "{said}");
+    // A commit that nobody signed, by a tag of it: of another key, then of the one that counts.
+    fleet.store("one", "{ ewr = 0 }");
+    fleet.commit("no store, unsigned");
+    let tagged = |key: &Path, name: &str| {
+        let key = format!("user.signingkey={}", key.display());
+        fleet.git(&["-c", "gpg.format=ssh", "-c", &key, "tag", "-s", "-m", "yes", name]);
+    };
+    fleet.git(&["tag", "-a", "-m", "yes", "of-nobody"]);
+    tagged(&other, "of-somebody");
+    let daemon = Daemon::start(&fleet, 183, &["--signers", signers.to_str().unwrap()]);
+    daemon.settled("it waits");
+    assert_eq!(fleet.slots().len(), 1);
+    tagged(&key, "of-ops");
+    eventually("the tag is seen", || fleet.slots().is_empty());
+    daemon.end();
 }
