@@ -4,6 +4,7 @@
 mod apply;
 mod approve;
 mod by_hand;
+mod comment;
 mod completions;
 mod config;
 mod doctor;
@@ -28,6 +29,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod secrets;
@@ -68,6 +70,7 @@ enum Command {
     Config(config::Args),
     Edit(edit::Args),
     Plan(plan::Args),
+    Comment(comment::Args),
     Apply(apply::Args),
     Observe(observe::Args),
     Simulate(simulate::Args),
@@ -161,6 +164,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Config(args) => ended(config::run(args, global, output)),
         Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
+        Command::Comment(args) => ended(comment::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
         Command::Simulate(args) => ended(simulate::run(args, output)),

@@ -3,12 +3,15 @@
 pub mod cli;
 pub mod drift;
 pub mod fleet;
+pub mod forge;
 pub mod git;
 pub mod history;
+pub mod http;
 pub mod pass;
 mod passphrase;
 pub mod prepare;
 pub mod repository;
+pub mod review;
 pub mod serve;
 pub mod settings;
 pub mod status;

@@ -2,6 +2,7 @@
 //! and says which manifests are not committed. What a commit holds is read in [`snapshot`].
 
 pub mod memory;
+mod merge;
 mod record;
 pub mod snapshot;
 pub mod tree;
@@ -82,6 +83,24 @@ pub enum RepositoryError {
         /// With what is not text replaced.
         path: String,
     },
+    /// The two cannot be merged without a person.
+    #[error("{head} cannot be merged onto {base}: {} in conflict", paths.join(", "))]
+    Conflict {
+        /// What is merged onto.
+        base: String,
+        /// What is merged.
+        head: String,
+        /// Files, from the root of the tree; the first ones.
+        paths: Vec<String>,
+    },
+    /// They have no commit in common, as far as this clone goes back.
+    #[error("{head} and {base} have no commit in common here")]
+    Unrelated {
+        /// The one.
+        base: String,
+        /// The other.
+        head: String,
+    },
     /// Git does not know who commits.
     #[error("git does not know who you are")]
     NoAuthor {
@@ -126,6 +145,8 @@ impl RepositoryError {
             Self::NoPath { .. } => "commit it, name another commit with --rev, or use --worktree",
             Self::Bare { .. } => "name a commit with --rev instead of --worktree",
             Self::Name { .. } => "rename it",
+            Self::Conflict { .. } => "bring the branch up to date with its base",
+            Self::Unrelated { .. } => "fetch all of their history: a shallow clone has too little",
             Self::NoAuthor { .. } => {
                 "say it with `git config user.name NAME` and `git config user.email ADDRESS`"
             }

@@ -1,6 +1,8 @@
 //! The real binary on real git repositories, without applying: what it says and how it ends.
 
+mod changes;
 mod edits;
+mod forge;
 mod help;
 mod layouts;
 mod manifests;

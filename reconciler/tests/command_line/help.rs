@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 51] = [
+const COMMANDS: [&str; 52] = [
     "",
     "init",
     "doctor",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 51] = [
     "edit scale",
     "edit size",
     "plan",
+    "comment",
     "apply",
     "observe",
     "simulate",

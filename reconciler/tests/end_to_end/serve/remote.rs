@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::{followed, version};
-use crate::end_to_end::fleet::{Fleet, eventually};
+use crate::end_to_end::fleet::{Fleet, Said, eventually};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -122,6 +122,18 @@ fn everything_is_answered_and_only_read(fleet: &Fleet, daemon: &Daemon) {
     fs::write(&observed, daemon.get("/api/v1/observed").1).unwrap();
     let said = fleet.run(&["plan", "--observed", observed.to_str().unwrap()]);
     assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
+    // Or straight from the daemon, by whoever may read it: of what a change touches.
+    let url = format!("http://{}/", daemon.address);
+    let plan = |token: &str| {
+        let args = ["plan", "--server", &url, "--base", "HEAD", "--detailed-exitcode"];
+        Said::of(&fleet.command(&args).env("TIEDOWN_API_TOKEN", token).output().unwrap())
+    };
+    let said = plan(READER);
+    assert!(said.code == 0 && said.out.contains("touches no app"), "{said}");
+    for token in ["guessed", ""] {
+        let said = plan(token);
+        assert!(said.code == 1 && said.err.contains("put the server's token"), "{said}");
+    }
     let metrics = daemon.get("/metrics").1;
     for line in [
         "tiedown_leads 1",
