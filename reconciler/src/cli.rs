@@ -19,6 +19,7 @@ mod hold;
 mod hook;
 mod host;
 mod init;
+mod install;
 mod keys;
 mod logs;
 mod observe;
@@ -94,6 +95,7 @@ enum Command {
     Resume(resume::Args),
     Keys(keys::Args),
     Host(host::Args),
+    Install(install::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -188,6 +190,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Keys(args) => ended(keys::run(args, global, output).await),
         Command::Host(args) => ended(host::run(args, global, output).await),
+        Command::Install(args) => ended(install::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

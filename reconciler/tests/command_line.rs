@@ -4,6 +4,7 @@ mod changes;
 mod edits;
 mod forge;
 mod help;
+mod install;
 mod layouts;
 mod manifests;
 mod reading;

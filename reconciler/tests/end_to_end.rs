@@ -5,6 +5,7 @@ mod fleet;
 
 mod crashes;
 mod deploys;
+mod drift;
 mod endings;
 mod failures;
 mod hands;

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 52] = [
+const COMMANDS: [&str; 54] = [
     "",
     "init",
     "doctor",
@@ -50,6 +50,8 @@ const COMMANDS: [&str; 52] = [
     "resume",
     "host",
     "host init",
+    "install",
+    "install systemd",
     "keys",
     "keys export",
     "keys verify",
