@@ -55,7 +55,7 @@ use std::process::ExitCode;
 /// tiedown reads manifests and tiedown.toml from a commit, looks at the hosts, and plans and
 /// applies volumes and the deploys of the instances that sit on them.
 #[derive(Debug, Parser)]
-#[command(name = "tiedown", version, after_help = exit::TABLE, max_term_width = 100)]
+#[command(name = "tiedown", version, after_help = after_help(), max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -99,6 +99,17 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
+}
+
+/// What most people ask, and what the answer ends with.
+fn after_help() -> String {
+    let examples = "Examples:
+  tiedown init && git add tiedown.toml && git commit -m 'A fleet'
+  tiedown validate
+  tiedown plan
+  tiedown apply
+  tiedown status";
+    format!("{examples}\n\n{}", exit::TABLE)
 }
 
 /// Runs the command line and says how it ended.

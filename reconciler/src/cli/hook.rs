@@ -39,8 +39,14 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Which {
     /// Refuse a push to the branch whose manifests have mistakes, or whose plan a guard refuses.
+    #[command(
+        after_help = "Examples:\n  exec tiedown hook pre-receive --branch main    # in hooks/pre-receive"
+    )]
     PreReceive(Branch),
     /// Run a pass over what was pushed, and tell how it goes. It goes on if nobody listens.
+    #[command(
+        after_help = "Examples:\n  exec tiedown hook post-receive --branch main    # in hooks/post-receive"
+    )]
     PostReceive(Branch),
 }
 

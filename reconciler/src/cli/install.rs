@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// Let this machine run tiedown by itself.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown install systemd --git-dir /srv/git/fleet.git")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

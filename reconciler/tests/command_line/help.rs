@@ -71,6 +71,7 @@ fn help_is_as_written_down() {
         args.push("--help");
         let said = repo.run(&args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{said}");
+        assert!(said.out.contains("\nExamples:\n  "), "{command} shows no example");
         let name =
             if command.is_empty() { "tiedown".to_owned() } else { command.replace(' ', "-") };
         let path = folder.join(format!("{name}.txt"));
