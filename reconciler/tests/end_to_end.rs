@@ -3,6 +3,7 @@
 
 mod fleet;
 
+mod changes;
 mod crashes;
 mod deploys;
 mod drift;

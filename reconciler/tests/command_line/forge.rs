@@ -33,9 +33,13 @@ fn repo() -> Repo {
 }
 
 fn run(repo: &Repo, server: &Server, args: &[&str]) -> Said {
+    run_of(repo, server, "change", args)
+}
+
+fn run_of(repo: &Repo, server: &Server, change: &str, args: &[&str]) -> Said {
     let api = server.api();
     let forge = ["--forge", server.kind, "--api", &api, "--repository", "ops/fleet", "--number"];
-    let args = [args, &["--base", "main", "--head", "change"], &forge, &["7"]].concat();
+    let args = [args, &["--base", "main", "--head", change], &forge, &["7"]].concat();
     let output = repo.command(&args).env("TIEDOWN_FORGE_TOKEN", TOKEN).output().unwrap();
     let said = Said::of(&output);
     assert!(!said.to_string().contains(TOKEN), "{said}");
@@ -96,6 +100,17 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     let said = comment(&repo, &server);
     assert!(said.out.starts_with("Comment: changed. Plan: 1 to add"), "{said}");
     assert_eq!(server.state().statuses.last().unwrap()[2], "success");
+    // Then it may be applied too: here one that changes nothing, so that nothing is started.
+    repo.git(&["checkout", "-q", "-b", "words", "main"]);
+    repo.write("README.md", "words\n");
+    repo.commit();
+    server.state().head = head(&repo, "words");
+    let said = run_of(&repo, &server, "words", &["apply", "--auto-approve"]);
+    if rustix::process::geteuid().is_root() {
+        assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
+    }
+    repo.git(&["checkout", "-q", "change"]);
+    server.state().head = head(&repo, "change");
     // Another commit: the approval was of the one before, and it says so on the forge's side too.
     repo.write("web/main.sh", "three\n");
     repo.commit();
@@ -130,6 +145,10 @@ fn gitea_takes_comments_and_statuses() {
 
 #[test]
 fn gitlab_takes_comments_and_statuses() {
+    skipped(
+        "gitlab: approvals, and the types of answers. The only description that a registry has is of \
+         version 3 of the API; version 4, which is spoken, is compared with that",
+    );
     one_comment_and_one_status_are_kept("gitlab");
 }
 
