@@ -141,7 +141,15 @@ impl Forge {
             Kind::GitLab => gitlab::comments(self).await?,
         };
         let is_ours = |comment: &&Comment| comment.body.contains(&mark) && author.wrote(comment);
-        let old = comments.iter().find(is_ours);
+        let mut ours = comments.iter().filter(is_ours);
+        let old = ours.next();
+        // Two that were made at once: only one of them would be kept up to date.
+        for more in ours {
+            match self.place.kind {
+                Kind::GitHub | Kind::Gitea => hub::delete(self, more.id).await?,
+                Kind::GitLab => gitlab::delete(self, more.id).await?,
+            }
+        }
         if old.is_some_and(|old| old.body.trim_end() == body.trim_end()) {
             return Ok(Kept::AlreadySo);
         }
@@ -185,6 +193,17 @@ impl Forge {
         match self.place.kind {
             Kind::GitHub | Kind::Gitea => hub::status(self, commit, name, state, &told).await,
             Kind::GitLab => gitlab::status(self, commit, name, state, &told).await,
+        }
+    }
+
+    /// The commit that is under review now.
+    ///
+    /// # Errors
+    /// [`ForgeError`].
+    pub async fn head(&self) -> Result<String, ForgeError> {
+        match self.place.kind {
+            Kind::GitHub | Kind::Gitea => hub::head(self).await,
+            Kind::GitLab => gitlab::head(self).await,
         }
     }
 

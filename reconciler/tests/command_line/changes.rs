@@ -70,6 +70,41 @@ fn a_change_is_planned_as_merged_for_the_apps_that_it_touches() {
 }
 
 #[test]
+fn an_app_is_touched_by_whatever_it_is_made_of() {
+    let repo = repo();
+    let apps = |repo: &Repo| touched(repo).0.join(" ");
+    let tiedown = "[tiedown]\nsource = \"../shared\"\n";
+    repo.write("api/fly.toml", &format!("{}{tiedown}", APP.replace("web", "api")));
+    let file = "[[files]]\nguest_path = \"/motd\"\nlocal_path = \"../etc/motd\"\n";
+    repo.write("job/fly.toml", &format!("{}{file}", APP.replace("web", "job")));
+    repo.write("shared/main.sh", "one\n");
+    repo.write("shared-too/main.sh", "one\n");
+    repo.write("etc/motd", "one\n");
+    repo.commit();
+    repo.git(&["branch", "-q", "-f", "main"]);
+    for (path, touches) in [
+        ("shared/main.sh", "api"),
+        ("shared-too/main.sh", ""),
+        ("etc/motd", "job"),
+        ("api/README.md", ""),
+        ("store/deep/er/x", "store"),
+    ] {
+        repo.write(path, "two\n");
+        repo.commit();
+        assert_eq!(apps(&repo), touches, "{path}");
+        repo.git(&["branch", "-q", "-f", "main"]);
+    }
+    // A word in a manifest that means nothing else is a change to it all the same.
+    repo.write("web/fly.toml", &format!("# why\n{APP}"));
+    repo.commit();
+    assert_eq!(apps(&repo), "web");
+    let said = plan(&repo, &["--exclude-app", "web", "--format", "json"]);
+    assert!(said.code == 0 && !said.out.contains("slot.web"), "{said}");
+    let said = plan(&repo, &["--app", "wbe"]);
+    assert!(said.code == 1 && said.err.contains("did you mean web?"), "{said}");
+}
+
+#[test]
 fn a_change_does_not_loosen_what_it_is_judged_by() {
     let repo = repo();
     let settings = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();

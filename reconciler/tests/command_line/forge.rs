@@ -111,15 +111,21 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     }
     repo.git(&["checkout", "-q", "change"]);
     server.state().head = head(&repo, "change");
-    // Another commit: the approval was of the one before, and it says so on the forge's side too.
+    // Another commit than the one under review: its own run tells, and this one leaves it alone.
     repo.write("web/main.sh", "three\n");
     repo.commit();
     let said = comment(&repo, &server);
-    assert!(said.out.contains("Wanting: the commit under review."), "{said}");
+    assert!(said.out.contains("left alone") && said.out.contains("Wanting: the commit"), "{said}");
+    assert_eq!(server.state().statuses.last().unwrap()[0], head(&repo, "change"));
+    // Two runs at once have made two comments: one of them goes.
+    let twice = server.state().comments[1].clone();
+    server.state().comments.push((109, twice.1, twice.2));
     server.state().head = head(&repo, "change");
+    let said = comment(&repo, &server);
+    assert!(said.out.starts_with("Comment: changed."), "{said}");
     // A mistake: there is no plan, and the comment says why.
     repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
-    repo.commit();
+    server.state().head = repo.commit();
     let said = comment(&repo, &server);
     assert_eq!(said.code, 1, "{said}");
     let state = server.state();
@@ -171,6 +177,7 @@ fn a_plan_of_ten_thousand_changes_is_one_comment() {
     repo.commit();
     {
         let mut state = server.state();
+        state.head = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
         state.is_app = true;
         // Others' comments, by people and by another bot, before its own.
         state.comments.push((100, "somebody".to_owned(), "Why?".to_owned()));
