@@ -53,11 +53,14 @@ fn comment(repo: &Repo, server: &Server) -> Said {
     said
 }
 
+fn head(repo: &Repo, of: &str) -> String {
+    repo.git(&["rev-parse", of]).trim().to_owned()
+}
+
 /// The whole of it, on one kind of forge.
 fn one_comment_and_one_status_are_kept(kind: &'static str) {
     let Some(server) = server(kind) else { return };
     let repo = repo();
-    let head = |repo: &Repo, of: &str| repo.git(&["rev-parse", of]).trim().to_owned();
     {
         let mut state = server.state();
         state.head = head(&repo, "change");
@@ -111,23 +114,7 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     }
     repo.git(&["checkout", "-q", "change"]);
     server.state().head = head(&repo, "change");
-    // Another commit than the one under review: its own run tells, and this one leaves it alone.
-    repo.write("web/main.sh", "three\n");
-    repo.commit();
-    let said = comment(&repo, &server);
-    assert!(said.out.contains("left alone") && said.out.contains("Wanting: the commit"), "{said}");
-    assert_eq!(server.state().statuses.last().unwrap()[0], head(&repo, "change"));
-    // Two runs at once have made two comments: one of them goes.
-    let twice = server.state().comments[1].clone();
-    server.state().comments.push((109, twice.1, twice.2));
-    server.state().head = head(&repo, "change");
-    let said = comment(&repo, &server);
-    assert!(said.out.starts_with("Comment: changed."), "{said}");
-    // A mistake: there is no plan, and the comment says why.
-    repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
-    server.state().head = repo.commit();
-    let said = comment(&repo, &server);
-    assert_eq!(said.code, 1, "{said}");
+    later_commits(&repo, &server);
     let state = server.state();
     assert_eq!(state.comments.len(), 2, "it is one comment all the time");
     assert!(state.comments[1].2.contains("web/fly.toml:2:"), "{}", state.comments[1].2);
@@ -137,6 +124,27 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
         state.undescribed.iter().filter(|asked| !asked.ends_with("/approvals")).cloned().collect();
     assert_eq!(undescribed, Vec::<String>::new());
     assert_eq!(state.undescribed.is_empty(), kind != "gitlab");
+}
+
+/// One that is not under review yet, then is, and one with a mistake.
+fn later_commits(repo: &Repo, server: &Server) {
+    // Another commit than the one under review: its own run tells, and this one leaves it alone.
+    repo.write("web/main.sh", "three\n");
+    repo.commit();
+    let said = comment(repo, server);
+    assert!(said.out.contains("left alone") && said.out.contains("Wanting: the commit"), "{said}");
+    assert_eq!(server.state().statuses.last().unwrap()[0], head(repo, "change"));
+    // Two runs at once have made two comments: one of them goes.
+    let twice = server.state().comments[1].clone();
+    server.state().comments.push((109, twice.1, twice.2));
+    server.state().head = head(repo, "change");
+    let said = comment(repo, server);
+    assert!(said.out.starts_with("Comment: changed."), "{said}");
+    // A mistake: there is no plan, and the comment says why.
+    repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
+    server.state().head = repo.commit();
+    let said = comment(repo, server);
+    assert_eq!(said.code, 1, "{said}");
 }
 
 #[test]
