@@ -104,7 +104,7 @@ async fn source<'r>(
         None => args.review.source(global, repository, abilities, output)?,
     };
     if let Some(change) = &source.change {
-        may_be_applied(change, &source.settings.require, &args.forge).await?;
+        may_be_applied(change, &source, &args.forge).await?;
     }
     match abilities.missing(&source.settings) {
         Some((message, hint)) => Err(Usage::new(message, hint).into()),
