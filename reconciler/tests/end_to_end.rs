@@ -3,8 +3,10 @@
 
 mod fleet;
 
+mod changes;
 mod crashes;
 mod deploys;
+mod drift;
 mod endings;
 mod failures;
 mod hands;
@@ -18,5 +20,6 @@ mod secrets;
 mod serve;
 mod simulated;
 mod snapshots;
+mod ssh;
 mod stories;
 mod tools;

@@ -50,7 +50,7 @@ impl Plan {
         alone
     }
 
-    /// Slots that the plan does something to.
+    /// Slots that the plan does something to, under the names that they have and had.
     pub(crate) fn slots(&self) -> BTreeSet<&SlotId> {
         let lanes = self.rollouts.iter().flat_map(|rollout| &rollout.waves);
         let objects = lanes.flat_map(|wave| &wave.lanes).map(|lane| &lane.object);
@@ -65,12 +65,14 @@ impl Plan {
             | Object::Instance { .. }
             | Object::Foreign { .. } => None,
         });
-        slots.chain(self.corrections.iter().filter_map(ClaimAct::slot)).collect()
+        let corrected = self.corrections.iter().filter_map(ClaimAct::slot);
+        slots.chain(self.forgotten()).chain(corrected).collect()
     }
 
     fn objection(&self, slot: &SlotId, now: Option<&Claim>) -> Option<String> {
         let Some(now) = now else {
-            let gone = self.remembered.contains_key(slot) && !self.forgets(slot);
+            let gone =
+                self.remembered.contains_key(slot) && !self.forgotten().any(|gone| gone == slot);
             return gone.then(|| "it was removed since the plan was made".to_string());
         };
         if now.held {
@@ -101,13 +103,13 @@ impl Plan {
         })
     }
 
-    fn forgets(&self, slot: &SlotId) -> bool {
-        self.claims().any(|act| match act {
-            ClaimAct::Remove { slot: gone } => gone == slot,
+    fn forgotten(&self) -> impl Iterator<Item = &SlotId> {
+        self.claims().filter_map(|act| match act {
+            ClaimAct::Remove { slot } => Some(slot),
             ClaimAct::Write(_)
             | ClaimAct::Hold { .. }
             | ClaimAct::Failed { .. }
-            | ClaimAct::Loss { .. } => false,
+            | ClaimAct::Loss { .. } => None,
         })
     }
 }
