@@ -42,7 +42,7 @@ async fn what_was_cut_short_goes_on_or_is_taken_back() {
             None => *act == Act::Make,
             Some(asked) => asked == "all" || asked == name,
         };
-        let set = asked.then(|| ("BOUNDARIES", name));
+        let set = asked.then_some(("BOUNDARIES", name));
         let test = "lab::boundaries::what_was_cut_short_goes_on_or_is_taken_back";
         if let Some(set) = set
             && bed::inside_with(test, &[set])
@@ -130,7 +130,7 @@ async fn cut_short(act: Act, number: u32, cut: Cut, then: Then) -> bool {
         let again = perform(act, number).await;
         assert!(matches!(again, Ok(Ensured::AlreadySo)), "{what}, once more: {again:?}");
         for number in number..=number + u32::from(act == Act::MakeAll) {
-            done(act, number).await.unwrap_or_else(|view| panic!("{what}: {view:?}"));
+            done(act, number).await.unwrap_or_else(|view| panic!("{what}: {view}"));
         }
     }
     for number in [number, number + 1] {
@@ -201,14 +201,14 @@ async fn perform(act: Act, number: u32) -> Result<Ensured, StorageError> {
 }
 
 /// Whether all is there that the act makes; what is there instead.
-async fn done(act: Act, number: u32) -> Result<(), Option<VolumeView>> {
+async fn done(act: Act, number: u32) -> Result<(), String> {
     let (storage, id) = (bed::open(), spec(number).id);
     let view = storage.contents().await.unwrap().volumes.remove(&id);
     let retired = |view: &VolumeView| matches!(view.state, VolumeState::Retired { .. });
     let attached = |view: &VolumeView| view.state == VolumeState::Attached;
     let (holds, text) = match (act, &view) {
         (Act::RemoveClone | Act::Destroy, view) => {
-            return view.clone().map_or(Ok(()), |v| Err(Some(v)));
+            return view.as_ref().map_or(Ok(()), |view| Err(format!("{view:?}")));
         }
         (_, None) => (false, None),
         (Act::Make | Act::MakeAll, Some(view)) => (attached(view), None),
@@ -220,7 +220,7 @@ async fn done(act: Act, number: u32) -> Result<(), Option<VolumeView>> {
         (Act::Restore | Act::Clone, Some(view)) => (attached(view), Some("precious")),
     };
     if !holds || !view.as_ref().is_some_and(|view| view.formatted) {
-        return Err(view);
+        return Err(format!("{view:?}"));
     }
     if let Some(text) = text {
         let attachment = storage.attachment(&id).await.unwrap();
