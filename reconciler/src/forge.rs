@@ -238,8 +238,11 @@ impl Forge {
         let mut all = Vec::new();
         for page in 1..=PAGES {
             let found: Vec<T> = self.get(&format!("{path}?{size}&page={page}")).await?;
-            // A forge may give less than it was asked for, and never nothing but at the end.
-            let is_last = found.is_empty();
+            let is_last = match self.place.kind {
+                Kind::GitHub | Kind::GitLab => found.len() < PER_PAGE,
+                // It may give less than it was asked for, and nothing only at the end.
+                Kind::Gitea => found.is_empty(),
+            };
             all.extend(found);
             if is_last {
                 break;
@@ -263,7 +266,7 @@ impl Forge {
         let ask = match self.place.kind {
             Kind::GitHub => ask
                 .header("authorization", format!("Bearer {}", self.token))
-                .header("accept", "application/vnd.github+json")
+                .header("accept", "application/json")
                 .header("x-github-api-version", "2022-11-28"),
             Kind::Gitea => ask.header("authorization", format!("token {}", self.token)),
             Kind::GitLab => ask.header("private-token", self.token.clone()),
