@@ -78,6 +78,18 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
         assert_eq!(repo.run(&[base.as_slice(), &wrong].concat()).code, 1);
     }
     verify(&units);
+    let text = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();
+    for (keys, told) in
+        [("ask = true", "a unit can ask nobody"), ("credential = \"seal\"", "LoadCredential=seal:")]
+    {
+        repo.write(
+            "tiedown.toml",
+            &text.replace("region", &format!("keys = {{ {keys} }}\nregion")),
+        );
+        repo.commit();
+        let said = repo.run(&[base.as_slice(), &["--auto-approve"]].concat());
+        assert!(said.code == 0 && said.err.contains(told), "{said}");
+    }
 }
 
 /// What systemd itself says of the units.
