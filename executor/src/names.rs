@@ -336,6 +336,12 @@ pub fn mapped_pool(group: &str, pool: &str) -> String {
     format!("{}-tpool", mapped(group, pool))
 }
 
+/// The kernel's name of a thin pool's metadata.
+#[must_use]
+pub fn mapped_metadata(group: &str, pool: &str) -> String {
+    format!("{}_tmeta", mapped(group, pool))
+}
+
 /// What the kernel's name of every open volume begins with.
 pub const OPENED: &str = "tiedown-";
 

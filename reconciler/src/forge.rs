@@ -141,7 +141,15 @@ impl Forge {
             Kind::GitLab => gitlab::comments(self).await?,
         };
         let is_ours = |comment: &&Comment| comment.body.contains(&mark) && author.wrote(comment);
-        let old = comments.iter().find(is_ours);
+        let mut ours = comments.iter().filter(is_ours);
+        let old = ours.next();
+        // Two that were made at once: only one of them would be kept up to date.
+        for more in ours {
+            match self.place.kind {
+                Kind::GitHub | Kind::Gitea => hub::delete(self, more.id).await?,
+                Kind::GitLab => gitlab::delete(self, more.id).await?,
+            }
+        }
         if old.is_some_and(|old| old.body.trim_end() == body.trim_end()) {
             return Ok(Kept::AlreadySo);
         }
@@ -188,6 +196,17 @@ impl Forge {
         }
     }
 
+    /// The commit that is under review now.
+    ///
+    /// # Errors
+    /// [`ForgeError`].
+    pub async fn head(&self) -> Result<String, ForgeError> {
+        match self.place.kind {
+            Kind::GitHub | Kind::Gitea => hub::head(self).await,
+            Kind::GitLab => gitlab::head(self).await,
+        }
+    }
+
     /// Asks how the change stands.
     ///
     /// # Errors
@@ -219,8 +238,11 @@ impl Forge {
         let mut all = Vec::new();
         for page in 1..=PAGES {
             let found: Vec<T> = self.get(&format!("{path}?{size}&page={page}")).await?;
-            // A forge may give less than it was asked for, and never nothing but at the end.
-            let is_last = found.is_empty();
+            let is_last = match self.place.kind {
+                Kind::GitHub | Kind::GitLab => found.len() < PER_PAGE,
+                // It may give less than it was asked for, and nothing only at the end.
+                Kind::Gitea => found.is_empty(),
+            };
             all.extend(found);
             if is_last {
                 break;
@@ -244,7 +266,7 @@ impl Forge {
         let ask = match self.place.kind {
             Kind::GitHub => ask
                 .header("authorization", format!("Bearer {}", self.token))
-                .header("accept", "application/vnd.github+json")
+                .header("accept", "application/json")
                 .header("x-github-api-version", "2022-11-28"),
             Kind::Gitea => ask.header("authorization", format!("token {}", self.token)),
             Kind::GitLab => ask.header("private-token", self.token.clone()),

@@ -20,8 +20,8 @@ const BODY_BYTES: usize = 512 * 1024 * 1024;
 /// How much of an answer is told where it is told as an error.
 const TOLD: usize = 300;
 
-/// What is asked.
-#[derive(Debug, Clone)]
+/// What is asked. It has secrets, and so cannot be printed.
+#[derive(Clone)]
 pub struct Ask {
     /// GET, POST, ….
     pub method: Method,

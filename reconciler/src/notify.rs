@@ -11,8 +11,8 @@ pub const URL: &str = "TIEDOWN_NOTIFY_URL";
 /// The variable with the address of a chat.
 pub const SLACK_URL: &str = "TIEDOWN_SLACK_URL";
 
-/// Who is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who is told. Addresses are secrets, and so it cannot be printed.
+#[derive(Clone)]
 pub enum Listener {
     /// A program: the document, by POST.
     Webhook(String),

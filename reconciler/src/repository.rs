@@ -9,6 +9,7 @@ pub mod tree;
 
 use git2::{ErrorCode, Oid};
 use planner::model::desired::Lineage;
+use planner::model::id::digest_of;
 use planner::model::release::CommitId;
 use std::path::{Path, PathBuf};
 
@@ -241,6 +242,24 @@ impl Repository {
             rev: "HEAD as a branch".to_owned(),
             dir: self.path().to_owned(),
         })
+    }
+
+    /// A text that is another whenever a tag is new, gone or moved.
+    ///
+    /// # Errors
+    /// Git could not list them.
+    pub fn tags(&self) -> Result<String, RepositoryError> {
+        let tags = || {
+            let mut tags = Vec::new();
+            for tag in self.git.references_glob("refs/tags/*")? {
+                let tag = tag?;
+                let target = tag.target().unwrap_or(Oid::ZERO_SHA1);
+                tags.push([tag.name_bytes(), target.as_bytes()].concat());
+            }
+            Ok(tags)
+        };
+        let tags: Vec<Vec<u8>> = tags().map_err(git_error("cannot list the tags"))?;
+        Ok(digest_of(&tags.iter().map(Vec::as_slice).collect::<Vec<_>>()))
     }
 
     /// Git's own directory.

@@ -4,6 +4,7 @@ mod changes;
 mod edits;
 mod forge;
 mod help;
+mod https;
 mod install;
 mod layouts;
 mod manifests;

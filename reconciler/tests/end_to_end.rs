@@ -3,6 +3,7 @@
 
 mod fleet;
 
+mod changes;
 mod crashes;
 mod deploys;
 mod drift;
@@ -19,5 +20,6 @@ mod secrets;
 mod serve;
 mod simulated;
 mod snapshots;
+mod ssh;
 mod stories;
 mod tools;

@@ -11,7 +11,7 @@ use super::global::{Apps, Global};
 use super::output::{Closed, Format, Output};
 use super::plan::{Allowed, is_idle, of_report, show};
 use super::progress::Progress;
-use super::review::{Source, UnderReview, may_be_applied};
+use super::review::{Source, UnderReview, digest, is_the_one, may_be_applied};
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::pass::{Ask, Looked, PassError, checks, checks_of};
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// Do not ask.
     #[arg(long)]
     auto_approve: bool,
+    /// Apply only the very plan that has this digest, as a comment on a change shows it.
+    #[arg(long, value_name = "DIGEST", value_parser = digest, conflicts_with = "saved")]
+    digest: Option<String>,
     /// Steps at once.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     parallelism: u16,
@@ -101,7 +104,7 @@ async fn source<'r>(
         None => args.review.source(global, repository, abilities, output)?,
     };
     if let Some(change) = &source.change {
-        may_be_applied(change, &source.settings.require, &args.forge).await?;
+        may_be_applied(change, &source, &args.forge).await?;
     }
     match abilities.missing(&source.settings) {
         Some((message, hint)) => Err(Usage::new(message, hint).into()),
@@ -135,6 +138,7 @@ async fn begin(
     ask.guard_records()?;
     tell_unended(&looking, output)?;
     let mut looked = ask.look().await?;
+    is_the_one(args.digest.as_deref(), &looked.plan)?;
     let is_saved = saved.is_some();
     if let Some(saved) = saved {
         saved::same_source(&saved, &ask, &repository, global, &looked).await?;

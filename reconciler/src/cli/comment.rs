@@ -126,15 +126,20 @@ async fn told(
     summary: &str,
     output: Output,
 ) -> anyhow::Result<()> {
-    let kept = forge.keep_comment(&args.name, body).await?;
-    if let Some(commit) = commit {
+    let mut is_newest = true;
+    if let Some(commit) = &commit {
         let context = format!("{}/plan", args.name);
-        forge.status(&commit, &context, state, summary).await?;
+        forge.status(commit, &context, state, summary).await?;
+        is_newest = forge.head().await? == *commit;
     }
-    let word = match kept {
-        Kept::Made => "made",
-        Kept::Changed => "changed",
-        Kept::AlreadySo => "already so",
+    let word = match is_newest {
+        true => match forge.keep_comment(&args.name, body).await? {
+            Kept::Made => "made",
+            Kept::Changed => "changed",
+            Kept::AlreadySo => "already so",
+        },
+        // Whoever plans that one has told of it, or will.
+        false => "left alone, for another commit is under review",
     };
     let shown = match output.format {
         Format::Json => output.json(&json!({ "comment": word, "summary": summary })),

@@ -7,7 +7,6 @@ use super::output::Output;
 use super::plan::show;
 use crate::fleet::{Abilities, Records};
 use crate::pass::Ask;
-use crate::pass::by_itself::Known;
 use crate::pass::rules::in_force;
 use crate::prepare::selection::Selection;
 use crate::repository::{Place, Repository};
@@ -145,15 +144,7 @@ async fn judge(
         selection: &Selection::default(),
         permits: Permits::NONE,
     };
-    ask.guard_records()?;
-    let known = Known {
-        orders: &orders,
-        rules: &rules,
-        vouched: false,
-        has_seen_all: true,
-        asks_only: true,
-    };
-    let decided = ask.decide(&known).await?;
+    let decided = ask.would_wait(&orders, &rules).await?;
     show(&decided.looked, output)?;
     let refused = decided.looked.report.lines.iter().filter(|line| line.kind == Kind::Refused);
     let refused: Vec<String> =

@@ -118,8 +118,10 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let starts = args.into.is_none() && Path::new("/run/systemd/system").exists();
     if starts {
         Command::named("systemctl")?.arg("daemon-reload").output().await?;
-        let enable = Command::named("systemctl")?.args(["enable", "--now"]).args(&enabled);
-        enable.output().await?;
+        // What brings everything back is for the next boot.
+        let (at_boot, now) = enabled.split_at(1);
+        Command::named("systemctl")?.arg("enable").args(at_boot).output().await?;
+        Command::named("systemctl")?.args(["enable", "--now"]).args(now).output().await?;
     }
     tell(&written, &enabled, starts, output)?;
     Ok(Ending::default())
@@ -145,9 +147,10 @@ fn tell(
         output.result(&format!("{}: {word}\n", path.display()))?;
     }
     if !starts {
-        let names = enabled.join(" ");
-        let told = "systemctl daemon-reload && systemctl enable --now";
-        output.result(&format!("Start them with: {told} {names}\n"))?;
+        let (at_boot, now) = enabled.split_at(1);
+        let (at_boot, now) = (at_boot.join(" "), now.join(" "));
+        let told = format!("systemctl enable {at_boot} && systemctl enable --now {now}");
+        output.result(&format!("Start them with: systemctl daemon-reload && {told}\n"))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::exit::Ending;
 use super::global::{Asked, Global};
 use super::output::{Format, Output};
 use super::paint::Ansi;
-use super::review::{Made, Subject, can_be_saved, told};
+use super::review::{Made, Subject, told};
 use crate::pass::Looked;
 use anyhow::Context;
 use planner::document::SavedPlan;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
   tiedown plan --base origin/main --server https://tiedown.example.com --format markdown")]
 pub(super) struct Args {
     /// Save the plan to a file, for `tiedown apply FILE`.
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["observed", "server"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["base", "observed", "server"])]
     out: Option<PathBuf>,
     /// Exit with 2 if there are changes.
     #[arg(long)]
@@ -78,7 +78,6 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     let made = args.subject.plan(args.allowed.permits(), global, &repository, output).await?;
     let Made { looked, change, .. } = &made;
     if let Some(path) = &args.out {
-        can_be_saved(change.as_ref(), path)?;
         let saved = SavedPlan::new(looked.plan.clone(), looked.report.clone(), &looked.claims);
         write(path, &saved.to_json())?;
     }

@@ -2,7 +2,7 @@
 //! are looked at, or what somebody else saw of them.
 
 use super::comment::ForgeArgs;
-use super::error::{Refused, Usage};
+use super::error::{Refused, Stale, Usage};
 use super::global::{Apps, Global};
 use super::output::Output;
 use crate::fleet::{Abilities, Records};
@@ -13,14 +13,14 @@ use crate::repository::Repository;
 use crate::repository::snapshot::Snapshot;
 use crate::review::{Change, of_settings, touched};
 use crate::serve::web::API_TOKEN;
-use crate::settings::{Requirements, Settings, load, meant};
+use crate::settings::{Settings, load, meant};
 use anyhow::Context;
 use planner::by_itself::SHOWN;
 use planner::document::ObservedDocument;
 use planner::model::permit::Permits;
 use planner::plan::Plan;
-use planner::report::Line;
-use std::path::{Path, PathBuf};
+use planner::report::{Kind, Line};
+use std::path::PathBuf;
 
 /// Apps that are named at most.
 const NAMED: usize = 20;
@@ -225,31 +225,43 @@ pub(super) fn told(change: &Change, plan: &Plan, is_comment: bool) -> String {
     format!("{head} onto {base} touches {apps}; plan {}", short(&plan.digest()))
 }
 
-/// A plan that is saved is applied later, and then somebody must have committed what it is of.
-pub(super) fn can_be_saved(change: Option<&Change>, path: &Path) -> Result<(), Refused> {
-    match change {
-        Some(change) if !change.is_up_to_date() => Err(Refused {
-            message: format!(
-                "{} is not saved: the change is not up to date with its base",
-                path.display()
-            ),
-            hint: "merge the base into it, or rebase it, and plan again".to_owned(),
-        }),
+/// Whether a plan is the one that somebody saw elsewhere, such as in a comment.
+pub(super) fn is_the_one(seen: Option<&str>, plan: &Plan) -> Result<(), Stale> {
+    let digest = plan.digest();
+    match seen {
+        Some(seen) if !digest.starts_with(seen) => {
+            let found = format!("the plan is {} by now", &digest[..SHOWN]);
+            Err(Stale { found })
+        }
         Some(_) | None => Ok(()),
     }
+}
+
+/// The beginning of a digest that is not too easily that of something else.
+pub(super) fn digest(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase();
+    if (8..=64).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("it is 8 to 64 hexadecimal digits".to_owned())
 }
 
 /// Whether a change may be applied before it is merged: it is up to date with its base, so that it
 /// is a commit which stays, and its forge says all that is required of it.
 pub(super) async fn may_be_applied(
     change: &Change,
-    required: &Requirements,
+    source: &Source<'_>,
     forge: &ForgeArgs,
 ) -> anyhow::Result<()> {
+    let required = &source.settings.require;
     if !change.is_up_to_date() {
         let message = "the change is not up to date with its base, so nothing was begun".to_owned();
         let hint = "merge the base into it, or rebase it".to_owned();
         return Err(Refused { message, hint }.into());
+    }
+    if let Some(line) = source.of_settings.as_ref().filter(|line| line.kind == Kind::Refused) {
+        let hint = line.hint.clone().unwrap_or_default();
+        return Err(Refused { message: line.why.clone(), hint }.into());
     }
     if required.is_empty() {
         return Ok(());

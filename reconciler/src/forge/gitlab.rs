@@ -78,6 +78,15 @@ pub(super) async fn write(forge: &Forge, old: Option<u64>, body: &str) -> Result
     }
 }
 
+pub(super) async fn delete(forge: &Forge, id: u64) -> Result<(), ForgeError> {
+    let path = format!("{}/notes/{id}", request(forge));
+    forge.ask(Method::DELETE, &path, None).await.map(drop)
+}
+
+pub(super) async fn head(forge: &Forge) -> Result<String, ForgeError> {
+    Ok(forge.get::<MergeRequest>(&request(forge)).await?.sha)
+}
+
 pub(super) async fn status(
     forge: &Forge,
     commit: &str,

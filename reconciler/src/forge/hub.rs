@@ -116,6 +116,19 @@ pub(super) async fn write(forge: &Forge, old: Option<u64>, body: &str) -> Result
     }
 }
 
+pub(super) async fn delete(forge: &Forge, id: u64) -> Result<(), ForgeError> {
+    let path = format!("{}/issues/comments/{id}", repository(forge));
+    forge.ask(Method::DELETE, &path, None).await.map(drop)
+}
+
+async fn request(forge: &Forge) -> Result<PullRequest, ForgeError> {
+    forge.get(&format!("{}/pulls/{}", repository(forge), forge.place.number)).await
+}
+
+pub(super) async fn head(forge: &Forge) -> Result<String, ForgeError> {
+    Ok(request(forge).await?.head.sha)
+}
+
 pub(super) async fn status(
     forge: &Forge,
     commit: &str,
@@ -136,11 +149,11 @@ pub(super) async fn status(
 
 pub(super) async fn pull(forge: &Forge) -> Result<Pull, ForgeError> {
     let repository = repository(forge);
-    let path = format!("{repository}/pulls/{}", forge.place.number);
-    let request: PullRequest = forge.get(&path).await?;
+    let request = request(forge).await?;
     let branch = format!("{repository}/branches/{}", super::place::escaped(&request.base.name));
     let base: Branch = forge.get(&branch).await?;
-    let reviews: Vec<Review> = forge.list(&format!("{path}/reviews")).await?;
+    let reviews: Vec<Review> =
+        forge.list(&format!("{repository}/pulls/{}/reviews", forge.place.number)).await?;
     let head = request.head.sha;
     let mut pull = Pull { base: base.commit.id, ..Pull::default() };
     for (who, is_approval) in words(&reviews, &head) {

@@ -53,11 +53,11 @@ fn a_change_is_planned_as_merged_for_the_apps_that_it_touches() {
     let said = plan(&repo, &["--format", "markdown"]);
     let told = format!("\n\n`{}` onto `{}` touches `store`; plan `", &head[..12], &base[..12]);
     assert!(said.out.contains(&told), "{said}");
-    // What nobody has committed cannot be applied later.
-    let file = repo.dir().join("plan.json");
+    // A plan that is saved would be judged by the commit's own settings when it is applied.
     let said = repo.run(&["plan", "--base", "main", "--head", "change", "-o", "plan.json"]);
+    assert!(said.code == 1 && said.err.contains("cannot be used with"), "{said}");
+    let said = repo.run(&["apply", "--auto-approve", "--base", "main", "--head", "change"]);
     assert!(said.code == 4 && said.err.contains("not up to date with its base"), "{said}");
-    assert!(!file.exists());
     // A new app, one that is gone, and one whose manifest moved.
     repo.git(&["checkout", "-q", "change"]);
     repo.git(&["mv", "web", "site"]);
@@ -67,6 +67,41 @@ fn a_change_is_planned_as_merged_for_the_apps_that_it_touches() {
     let (apps, slots) = touched(&repo);
     assert_eq!(apps, ["new", "store", "web"]);
     assert_eq!(slots, ["slot.new/app/ewr/1", "slot.web/app/ewr/1"]);
+}
+
+#[test]
+fn an_app_is_touched_by_whatever_it_is_made_of() {
+    let repo = repo();
+    let apps = |repo: &Repo| touched(repo).0.join(" ");
+    let tiedown = "[tiedown]\nsource = \"../shared\"\n";
+    repo.write("api/fly.toml", &format!("{}{tiedown}", APP.replace("web", "api")));
+    let file = "[[files]]\nguest_path = \"/motd\"\nlocal_path = \"../etc/motd\"\n";
+    repo.write("job/fly.toml", &format!("{}{file}", APP.replace("web", "job")));
+    repo.write("shared/main.sh", "one\n");
+    repo.write("shared-too/main.sh", "one\n");
+    repo.write("etc/motd", "one\n");
+    repo.commit();
+    repo.git(&["branch", "-q", "-f", "main"]);
+    for (path, touches) in [
+        ("shared/main.sh", "api"),
+        ("shared-too/main.sh", ""),
+        ("etc/motd", "job"),
+        ("api/README.md", ""),
+        ("store/deep/er/x", "store"),
+    ] {
+        repo.write(path, "two\n");
+        repo.commit();
+        assert_eq!(apps(&repo), touches, "{path}");
+        repo.git(&["branch", "-q", "-f", "main"]);
+    }
+    // A word in a manifest that means nothing else is a change to it all the same.
+    repo.write("web/fly.toml", &format!("# why\n{APP}"));
+    repo.commit();
+    assert_eq!(apps(&repo), "web");
+    let said = plan(&repo, &["--exclude-app", "web", "--format", "json"]);
+    assert!(said.code == 0 && !said.out.contains("slot.web"), "{said}");
+    let said = plan(&repo, &["--app", "wbe"]);
+    assert!(said.code == 1 && said.err.contains("did you mean web?"), "{said}");
 }
 
 #[test]
@@ -99,6 +134,8 @@ fn a_change_does_not_loosen_what_it_is_judged_by() {
     let said = plan(&repo, &[]);
     assert_eq!(said.code, 4, "{said}");
     assert!(said.out.contains("the change makes mistakes in tiedown.toml"), "{said}");
+    let said = repo.run(&["apply", "--auto-approve", "--base", "main", "--head", "change"]);
+    assert!(said.code == 4 && said.err.contains("makes mistakes in tiedown.toml"), "{said}");
     // A mistake in a manifest ends it; one in a manifest that is not touched does not.
     repo.write("tiedown.toml", &settings);
     repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");

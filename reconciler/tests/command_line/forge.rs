@@ -33,9 +33,13 @@ fn repo() -> Repo {
 }
 
 fn run(repo: &Repo, server: &Server, args: &[&str]) -> Said {
+    run_of(repo, server, "change", args)
+}
+
+fn run_of(repo: &Repo, server: &Server, change: &str, args: &[&str]) -> Said {
     let api = server.api();
     let forge = ["--forge", server.kind, "--api", &api, "--repository", "ops/fleet", "--number"];
-    let args = [args, &["--base", "main", "--head", "change"], &forge, &["7"]].concat();
+    let args = [args, &["--base", "main", "--head", change], &forge, &["7"]].concat();
     let output = repo.command(&args).env("TIEDOWN_FORGE_TOKEN", TOKEN).output().unwrap();
     let said = Said::of(&output);
     assert!(!said.to_string().contains(TOKEN), "{said}");
@@ -49,11 +53,14 @@ fn comment(repo: &Repo, server: &Server) -> Said {
     said
 }
 
+fn head(repo: &Repo, of: &str) -> String {
+    repo.git(&["rev-parse", of]).trim().to_owned()
+}
+
 /// The whole of it, on one kind of forge.
 fn one_comment_and_one_status_are_kept(kind: &'static str) {
     let Some(server) = server(kind) else { return };
     let repo = repo();
-    let head = |repo: &Repo, of: &str| repo.git(&["rev-parse", of]).trim().to_owned();
     {
         let mut state = server.state();
         state.head = head(&repo, "change");
@@ -96,17 +103,18 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     let said = comment(&repo, &server);
     assert!(said.out.starts_with("Comment: changed. Plan: 1 to add"), "{said}");
     assert_eq!(server.state().statuses.last().unwrap()[2], "success");
-    // Another commit: the approval was of the one before, and it says so on the forge's side too.
-    repo.write("web/main.sh", "three\n");
+    // Then it may be applied too: here one that changes nothing, so that nothing is started.
+    repo.git(&["checkout", "-q", "-b", "words", "main"]);
+    repo.write("README.md", "words\n");
     repo.commit();
-    let said = comment(&repo, &server);
-    assert!(said.out.contains("Wanting: the commit under review."), "{said}");
+    server.state().head = head(&repo, "words");
+    let said = run_of(&repo, &server, "words", &["apply", "--auto-approve"]);
+    if rustix::process::geteuid().is_root() {
+        assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
+    }
+    repo.git(&["checkout", "-q", "change"]);
     server.state().head = head(&repo, "change");
-    // A mistake: there is no plan, and the comment says why.
-    repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
-    repo.commit();
-    let said = comment(&repo, &server);
-    assert_eq!(said.code, 1, "{said}");
+    later_commits(&repo, &server);
     let state = server.state();
     assert_eq!(state.comments.len(), 2, "it is one comment all the time");
     assert!(state.comments[1].2.contains("web/fly.toml:2:"), "{}", state.comments[1].2);
@@ -116,6 +124,27 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
         state.undescribed.iter().filter(|asked| !asked.ends_with("/approvals")).cloned().collect();
     assert_eq!(undescribed, Vec::<String>::new());
     assert_eq!(state.undescribed.is_empty(), kind != "gitlab");
+}
+
+/// One that is not under review yet, then is, and one with a mistake.
+fn later_commits(repo: &Repo, server: &Server) {
+    // Another commit than the one under review: its own run tells, and this one leaves it alone.
+    repo.write("web/main.sh", "three\n");
+    repo.commit();
+    let said = comment(repo, server);
+    assert!(said.out.contains("left alone") && said.out.contains("Wanting: the commit"), "{said}");
+    assert_eq!(server.state().statuses.last().unwrap()[0], head(repo, "change"));
+    // Two runs at once have made two comments: one of them goes.
+    let twice = server.state().comments[1].clone();
+    server.state().comments.push((109, twice.1, twice.2));
+    server.state().head = head(repo, "change");
+    let said = comment(repo, server);
+    assert!(said.out.starts_with("Comment: changed."), "{said}");
+    // A mistake: there is no plan, and the comment says why.
+    repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
+    server.state().head = repo.commit();
+    let said = comment(repo, server);
+    assert_eq!(said.code, 1, "{said}");
 }
 
 #[test]
@@ -130,6 +159,10 @@ fn gitea_takes_comments_and_statuses() {
 
 #[test]
 fn gitlab_takes_comments_and_statuses() {
+    skipped(
+        "gitlab: approvals, and the types of answers. The only description that a registry has is of \
+         version 3 of the API; version 4, which is spoken, is compared with that",
+    );
     one_comment_and_one_status_are_kept("gitlab");
 }
 
@@ -152,6 +185,7 @@ fn a_plan_of_ten_thousand_changes_is_one_comment() {
     repo.commit();
     {
         let mut state = server.state();
+        state.head = repo.git(&["rev-parse", "HEAD"]).trim().to_owned();
         state.is_app = true;
         // Others' comments, by people and by another bot, before its own.
         state.comments.push((100, "somebody".to_owned(), "Why?".to_owned()));

@@ -63,7 +63,7 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
     assert!(text("tiedown-f-drift.service").contains(drift));
     let quoted = "--textfile \"/var/lib/node exporter/100%%.prom\"";
     assert!(text("tiedown-f-drift.service").contains(quoted));
-    assert!(said.out.contains("systemctl enable --now tiedown-f-resume.service tiedown-f.service"));
+    assert!(said.out.contains("systemctl enable --now tiedown-f.service tiedown-f-drift.timer"));
     // The same again is the same, and another wish is a change.
     let again = repo.run(&[base.as_slice(), &args].concat());
     assert_eq!(again.out.matches(": already so\n").count(), 4, "{again}");

@@ -190,7 +190,8 @@ impl Operation<'_> {
             responses.iter().find(|(status, _)| status.starts_with('2')).unwrap();
         let status: u16 = status.parse().unwrap();
         let response = self.description.resolved(response);
-        let schema = &response["content"]["application/json"]["schema"];
+        let Some(content) = response.get("content") else { return Ok((status, Value::Null)) };
+        let schema = &content["application/json"]["schema"];
         let schema = self.description.resolved(schema);
         let is_list = schema["type"] == "array";
         let items = if is_list { &schema["items"] } else { schema };

@@ -198,6 +198,12 @@ fn says(
             state.writes += 1;
             Some(comment(found))
         }
+        ("DELETE", ["issues", "comments", id])
+        | ("DELETE", ["merge_requests", "7", "notes", id]) => {
+            let found = state.comments.iter().position(|comment| comment.0.to_string() == **id)?;
+            state.comments.remove(found);
+            Some(json!({}))
+        }
         ("POST", ["statuses", commit]) => {
             let name = text(if is_lab { "name" } else { "context" });
             let status = [(*commit).to_owned(), name, text("state"), text("description")];

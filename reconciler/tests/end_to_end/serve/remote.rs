@@ -249,4 +249,41 @@ fn a_signed_commit_needs_no_approval() {
     signed(&key, "signed by ops");
     let said = pass(&fleet);
     assert_eq!((said.code, fleet.slots().len()), (0, 1), "{said}");
+    // A commit that nobody signed, by a tag of it: of another key, then of the one that counts.
+    fleet.store("one", "{ ewr = 0 }");
+    fleet.commit("no store, unsigned");
+    let tagged = |key: &Path, name: &str| {
+        let key = format!("user.signingkey={}", key.display());
+        fleet.git(&["-c", "gpg.format=ssh", "-c", &key, "tag", "-s", "-m", "yes", name]);
+    };
+    fleet.git(&["tag", "-a", "-m", "yes", "of-nobody"]);
+    tagged(&other, "of-somebody");
+    let daemon = Daemon::start(&fleet, 183, &["--signers", signers.to_str().unwrap()]);
+    daemon.settled("it waits");
+    assert_eq!(fleet.slots().len(), 1);
+    tagged(&key, "of-ops");
+    eventually("the tag is seen", || fleet.slots().is_empty());
+    daemon.end();
+}
+
+#[test]
+fn a_remote_that_is_only_read_is_enough() {
+    let fleet = followed(195, "");
+    fleet.store("one", "{ ewr = 1 }");
+    fleet.commit("one store");
+    let remote = fleet.root_path().join("remote.git");
+    fleet.git(&["clone", "-q", "--bare", ".", remote.to_str().unwrap()]);
+    let contents = || {
+        let mut found = Vec::new();
+        files(&remote, &mut found);
+        found.sort();
+        found.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
+    };
+    let before = contents();
+    let mirror = fleet.root_path().join("mirror.git");
+    let url = remote.to_str().unwrap();
+    let args = ["serve", "--once", "--remote", url, "--mirror", mirror.to_str().unwrap()];
+    let said = fleet.run_at(fleet.root_path(), &args);
+    assert_eq!((said.code, fleet.slots().len()), (0, 1), "{said}");
+    assert!(before.len() > 10 && before == contents(), "something was written to the remote");
 }
