@@ -78,6 +78,14 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
         assert_eq!(repo.run(&[base.as_slice(), &wrong].concat()).code, 1);
     }
     verify(&units);
+}
+
+#[test]
+fn keys_that_a_unit_cannot_open_are_told_of() {
+    let repo = Repo::new();
+    let units = repo.dir().join("../units");
+    fs::create_dir(&units).unwrap();
+    let args = ["install", "systemd", "--auto-approve", "--into", units.to_str().unwrap()];
     let text = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();
     for (keys, told) in
         [("ask = true", "a unit can ask nobody"), ("credential = \"seal\"", "LoadCredential=seal:")]
@@ -87,7 +95,7 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
             &text.replace("region", &format!("keys = {{ {keys} }}\nregion")),
         );
         repo.commit();
-        let said = repo.run(&[base.as_slice(), &["--auto-approve"]].concat());
+        let said = repo.run(&args);
         assert!(said.code == 0 && said.err.contains(told), "{said}");
     }
 }
