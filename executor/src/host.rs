@@ -4,6 +4,8 @@
 pub mod local;
 mod probe;
 
+pub use probe::verifying_connector;
+
 use crate::ensure::Ensured;
 use async_trait::async_trait;
 use planner::model::health::Check;

@@ -2,7 +2,7 @@
 //! path leaves its directory.
 //!
 //! ```text
-//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
+//! STATE_DIR/catalog.db  machine-id  drift.json  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
 //! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
@@ -40,6 +40,12 @@ impl StateDir {
     #[must_use]
     pub fn machine_id(&self) -> PathBuf {
         self.0.join("machine-id")
+    }
+
+    /// What was told of drift last.
+    #[must_use]
+    pub fn told_drift(&self) -> PathBuf {
+        self.0.join("drift.json")
     }
 
     /// The directory of all locks.
@@ -328,6 +334,12 @@ pub fn mapped(group: &str, volume: &str) -> String {
 #[must_use]
 pub fn mapped_pool(group: &str, pool: &str) -> String {
     format!("{}-tpool", mapped(group, pool))
+}
+
+/// The kernel's name of a thin pool's metadata.
+#[must_use]
+pub fn mapped_metadata(group: &str, pool: &str) -> String {
+    format!("{}_tmeta", mapped(group, pool))
 }
 
 /// What the kernel's name of every open volume begins with.

@@ -48,6 +48,27 @@ pub struct Settings {
     pub endpoints: Option<EndpointsSettings>,
     /// How passes that nobody watches are run.
     pub serve: ServeSettings,
+    /// What a change under review needs before it is applied.
+    pub require: Requirements,
+}
+
+/// `[require]`: what the forge must say of a change before it is applied. By default nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requirements {
+    /// How many approve its commit, while nobody who may wants it changed.
+    pub approvals: u32,
+    /// Whether it descends from where its base is now.
+    pub up_to_date: bool,
+    /// Checks of its commit that passed, by name.
+    pub checks: Vec<String>,
+}
+
+impl Requirements {
+    /// Whether nothing is required.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.approvals == 0 && !self.up_to_date && self.checks.is_empty()
+    }
 }
 
 /// `[endpoints]`.

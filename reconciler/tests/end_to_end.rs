@@ -3,9 +3,11 @@
 
 mod fleet;
 
+mod changes;
 mod crashes;
 mod deploys;
 mod docker;
+mod drift;
 mod endings;
 mod failures;
 mod hands;
@@ -20,5 +22,6 @@ mod secrets;
 mod serve;
 mod simulated;
 mod snapshots;
+mod ssh;
 mod stories;
 mod tools;

@@ -78,3 +78,13 @@ fn a_sick_pool_is_told_and_an_odd_line_refused() {
         assert!(status::parse(line).is_err(), "{line}");
     }
 }
+
+#[test]
+fn what_thin_ls_lists_is_read_in_full() {
+    let text = "   1  0\n   2  1\n\n";
+    assert_eq!(status::devices(text).unwrap(), [(1, 0), (2, 1)].into());
+    assert!(status::devices("").unwrap().is_empty());
+    for odd in ["1", "1 2 3", "DEV TRANSACTION", "1 -1", "1 0\n2"] {
+        assert!(status::devices(odd).is_err(), "{odd}");
+    }
+}

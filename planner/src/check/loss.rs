@@ -74,6 +74,9 @@ fn not_erasable(
     // Absent: a plan that is applied a second time finds it destroyed.
     let view = reading.volumes.get(volume)?;
     let keeping = &view.spec.keeping;
+    if view.is_half_made() {
+        return None;
+    }
     if keeping.protect {
         return Some("the volume is protected".into());
     }

@@ -142,6 +142,12 @@ impl VolumeView {
         }
     }
 
+    /// Whether its making was begun and never finished: nobody ever had it.
+    #[must_use]
+    pub fn is_half_made(&self) -> bool {
+        self.state == VolumeState::Making && !self.formatted
+    }
+
     /// The volume's name within its slot.
     #[must_use]
     pub const fn source(&self) -> &SourceName {

@@ -343,7 +343,7 @@ impl Predicate {
                         VolumeState::Erasing => true,
                         VolumeState::Making | VolumeState::Attached => false,
                     };
-                    erasable && !view.spec.keeping.protect
+                    view.is_half_made() || (erasable && !view.spec.keeping.protect)
                 }),
             },
             Self::PoolAbsent

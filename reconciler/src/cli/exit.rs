@@ -106,7 +106,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What every help page ends with.
+/// What the help of all ends with.
 pub(super) const TABLE: &str = "\
 Exit codes:
   0    done, or nothing to do, and nothing is left wanting

@@ -83,6 +83,20 @@ impl Ask<'_> {
         Ok(Decided { looked, now: checked, waiting, saw_all, used, setbacks })
     }
 
+    /// Looks, and says what would wait for a person, whatever else stands in the way now.
+    ///
+    /// # Errors
+    /// [`PassError`].
+    pub async fn would_wait(
+        &self,
+        orders: &[Order],
+        rules: &InForce,
+    ) -> Result<Decided, PassError> {
+        self.guard_records()?;
+        let (vouched, has_seen_all, asks_only) = (false, true, true);
+        self.decide(&Known { orders, rules, vouched, has_seen_all, asks_only }).await
+    }
+
     /// Does what may happen, and remembers what came of it. The catalog must be open to write.
     ///
     /// # Errors

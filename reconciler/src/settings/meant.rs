@@ -32,10 +32,20 @@ pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<P
             return None;
         };
         let hosts = hosts(&mut reader, &written.hosts, &state_dir, machine);
-        let (policy, serve) = (written.policy, written.serve);
+        let (policy, serve, require) = (written.policy, written.serve, written.require);
         let (include, exclude) = (written.include, written.exclude);
         let (fleet, endpoints) = (written.fleet, written.endpoints);
-        Some(Settings { fleet, state_dir, include, exclude, hosts, policy, endpoints, serve })
+        Some(Settings {
+            fleet,
+            state_dir,
+            include,
+            exclude,
+            hosts,
+            policy,
+            endpoints,
+            serve,
+            require,
+        })
     });
     match settings {
         Some(settings) if reader.is_clean() => Ok(settings),

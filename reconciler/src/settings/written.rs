@@ -1,11 +1,14 @@
 //! `tiedown.toml` as written: every key read, every mistake of grammar found, nothing filled in
 //! that this machine would have to say.
 
+mod require;
 mod serve;
 
 use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{EndpointsSettings, INCLUDE, ProcessNetwork, RuntimeDriver, ServeSettings};
+use super::{
+    EndpointsSettings, INCLUDE, ProcessNetwork, Requirements, RuntimeDriver, ServeSettings,
+};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
@@ -33,6 +36,8 @@ pub struct Written {
     pub endpoints: Option<EndpointsSettings>,
     /// `[serve]`, with its defaults.
     pub serve: ServeSettings,
+    /// `[require]`.
+    pub require: Requirements,
 }
 
 /// One `[[hosts]]` entry as written.
@@ -90,7 +95,9 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         }
     };
     let file = Section::new(document.as_table(), "", 0..0);
-    file.allow(reader, &["fleet", "state_dir", "apps", "hosts", "policy", "endpoints", "serve"]);
+    const KEYS: [&str; 8] =
+        ["fleet", "state_dir", "apps", "hosts", "policy", "endpoints", "serve", "require"];
+    file.allow(reader, &KEYS);
     if !file.has("fleet") {
         file.missing(reader, "fleet", "fleet = \"NAME\" at the top: it names the hosts as one");
     }
@@ -123,6 +130,8 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     });
     let serve = file.table(reader, "serve", "[serve]");
     let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
+    let require = file.table(reader, "require", "[require]");
+    let require = require.map(|section| require::read(reader, &section)).unwrap_or_default();
     Some(Written {
         fleet: fleet?.value,
         state_dir: state_dir.map(|at| at.value),
@@ -132,6 +141,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         policy,
         endpoints,
         serve,
+        require,
     })
 }
 

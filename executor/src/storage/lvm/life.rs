@@ -138,8 +138,8 @@ impl LvmStorage {
         keeping: &Keeping,
         now: Timestamp,
     ) -> Result<Ensured, StorageError> {
-        let (snapshot, pool) = self.ready().await?;
-        let mut volume = match self.find(&snapshot, &pool, id)? {
+        let (mut snapshot, pool) = self.ready().await?;
+        let mut volume = match self.find_finished(&mut snapshot, &pool, id).await? {
             Found::Whole(volume) => *volume,
             // Marks need something to be on.
             Found::Begun(mut record) => {
@@ -201,17 +201,18 @@ impl LvmStorage {
 
     pub(super) async fn ensure_destroyed(&self, id: &VolumeId) -> Result<Ensured, StorageError> {
         let (snapshot, pool) = self.ready().await?;
-        let volume = match self.find(&snapshot, &pool, id)? {
+        let volume = match self.find_settled(&snapshot, &pool, id)? {
             Found::Whole(volume) => volume,
             Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
-            Found::Gone(_) => return self.forget_all(id).map(|()| Ensured::Made),
-            Found::Begun(record) => {
-                return Err(conflict(id, format!("is {}", record.state.as_str())));
+            Found::Begun(_) | Found::Gone(_) => {
+                return self.forget_all(id).map(|()| Ensured::Made);
             }
         };
         match volume.label.state {
             VolumeState::Retired { .. } if !volume.label.spec.keeping.protect => {}
             VolumeState::Erasing => {}
+            // Nobody ever had it.
+            VolumeState::Making if !volume.label.formatted => {}
             VolumeState::Retired { .. } | VolumeState::Making | VolumeState::Attached => {
                 return Err(not_so(&volume.label));
             }
@@ -238,8 +239,11 @@ impl LvmStorage {
             let next = Label { state: VolumeState::Erasing, ..label.clone() };
             self.commit(volume, next).await?;
         }
-        let (_, volume) = self.get(id).await?;
-        self.erase(&volume).await?;
+        let (snapshot, volume) = self.get(id).await?;
+        // What was never made in full may only be in LVM's queue; then there is nothing to erase.
+        if volume.label.formatted || self.behind(&snapshot)?.is_none() {
+            self.erase(&volume).await?;
+        }
         self.remove(id).await?;
         self.forget_all(id)?;
         Ok(Ensured::Made)

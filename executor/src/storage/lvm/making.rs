@@ -48,15 +48,7 @@ impl LvmStorage {
         spec: &VolumeSpec,
     ) -> Result<bool, StorageError> {
         let dir = self.dir.volume(&spec.id);
-        let mut found = self.find(snapshot, pool, &spec.id)?;
-        if let Found::Whole(volume) = &found
-            && volume.lacks_only_marks()
-        {
-            self.finish(volume).await?;
-            *snapshot = self.read().await?;
-            found = self.find(snapshot, pool, &spec.id)?;
-        }
-        match found {
+        match self.find_finished(snapshot, pool, &spec.id).await? {
             Found::Nothing => Ok(false),
             Found::Begun(_) => self.idle(&spec.id, &dir).await.map(|()| false),
             Found::Whole(volume) => match (volume.label.state, spec.kind) {
@@ -78,6 +70,23 @@ impl LvmStorage {
                 _ => Err(life::not_so(&volume.label)),
             },
             Found::Gone(record) => Err(conflict(&spec.id, format!("is {}", record.state.as_str()))),
+        }
+    }
+
+    /// What there is of a volume, which has its marks if only those were missing.
+    pub(super) async fn find_finished(
+        &self,
+        snapshot: &mut Snapshot,
+        pool: &PoolId,
+        id: &VolumeId,
+    ) -> Result<Found, StorageError> {
+        match self.find_settled(snapshot, pool, id)? {
+            Found::Whole(volume) if volume.lacks_only_marks() => {
+                self.finish(&volume).await?;
+                *snapshot = self.read().await?;
+                self.find(snapshot, pool, id)
+            }
+            found => Ok(found),
         }
     }
 
