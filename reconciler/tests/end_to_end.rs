@@ -15,6 +15,7 @@ mod hooks;
 mod mistakes;
 mod partial;
 mod privileges;
+mod proxied;
 mod quickstart;
 mod reverts;
 mod saved;
