@@ -127,6 +127,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
@@ -153,6 +154,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
             }

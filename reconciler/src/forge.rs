@@ -6,7 +6,7 @@ mod hub;
 pub mod place;
 pub mod requirement;
 
-use crate::http::{Answer, Ask, HttpError};
+use crate::http::{Answer, HttpError, Request};
 use hyper::Method;
 use place::{Kind, Place};
 use serde::de::DeserializeOwned;
@@ -18,6 +18,10 @@ const STATUS_CHARS: usize = 140;
 /// Entries of a page that is asked for, and pages that are read at most.
 const PER_PAGE: usize = 100;
 const PAGES: usize = 100;
+
+/// Lines of a comment among which its mark is: its heading, the change, the mark, and what is
+/// between them.
+const OPENING: usize = 5;
 
 /// A change on a forge, and the right to speak there.
 pub struct Forge {
@@ -140,7 +144,9 @@ impl Forge {
             Kind::GitHub | Kind::Gitea => hub::comments(self).await?,
             Kind::GitLab => gitlab::comments(self).await?,
         };
-        let is_ours = |comment: &&Comment| comment.body.contains(&mark) && author.wrote(comment);
+        // Further below is the plan, in which a manifest may have put anything.
+        let has_mark = |body: &str| body.lines().take(OPENING).any(|line| line.trim_end() == mark);
+        let is_ours = |comment: &&Comment| has_mark(&comment.body) && author.wrote(comment);
         let mut ours = comments.iter().filter(is_ours);
         let old = ours.next();
         // Two that were made at once: only one of them would be kept up to date.
@@ -238,8 +244,11 @@ impl Forge {
         let mut all = Vec::new();
         for page in 1..=PAGES {
             let found: Vec<T> = self.get(&format!("{path}?{size}&page={page}")).await?;
-            // A forge may give less than it was asked for, and never nothing but at the end.
-            let is_last = found.is_empty();
+            let is_last = match self.place.kind {
+                Kind::GitHub | Kind::GitLab => found.len() < PER_PAGE,
+                // It may give less than it was asked for, and nothing only at the end.
+                Kind::Gitea => found.is_empty(),
+            };
             all.extend(found);
             if is_last {
                 break;
@@ -259,11 +268,11 @@ impl Forge {
         body: Option<String>,
     ) -> Result<Answer, ForgeError> {
         let url = format!("{}/{path}", self.place.api);
-        let ask = Ask { method, url, headers: Vec::new(), body };
+        let ask = Request { method, url, headers: Vec::new(), body };
         let ask = match self.place.kind {
             Kind::GitHub => ask
                 .header("authorization", format!("Bearer {}", self.token))
-                .header("accept", "application/vnd.github+json")
+                .header("accept", "application/json")
                 .header("x-github-api-version", "2022-11-28"),
             Kind::Gitea => ask.header("authorization", format!("token {}", self.token)),
             Kind::GitLab => ask.header("private-token", self.token.clone()),

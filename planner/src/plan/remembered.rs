@@ -33,6 +33,14 @@ impl ClaimAct {
             Self::Loss { .. } => None,
         }
     }
+
+    /// The slot that it takes off, if it does that.
+    pub(crate) const fn removes(&self) -> Option<&SlotId> {
+        match self {
+            Self::Remove { slot } => Some(slot),
+            Self::Write(_) | Self::Hold { .. } | Self::Failed { .. } | Self::Loss { .. } => None,
+        }
+    }
 }
 
 impl Plan {
@@ -104,12 +112,6 @@ impl Plan {
     }
 
     fn forgotten(&self) -> impl Iterator<Item = &SlotId> {
-        self.claims().filter_map(|act| match act {
-            ClaimAct::Remove { slot } => Some(slot),
-            ClaimAct::Write(_)
-            | ClaimAct::Hold { .. }
-            | ClaimAct::Failed { .. }
-            | ClaimAct::Loss { .. } => None,
-        })
+        self.claims().filter_map(ClaimAct::removes)
     }
 }

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Tell who is to know when drift begins, changes or ends: TIEDOWN_NOTIFY_URL gets a JSON
     /// document by POST, TIEDOWN_SLACK_URL the text as Slack takes it.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["only", "except"])]
     notify: bool,
     /// Tell somebody by mail too, through this machine's sendmail; may be given more than once.
     #[arg(long, value_name = "ADDRESS", requires = "notify", value_parser = notify::mail)]

@@ -7,19 +7,19 @@ use super::global::{Apps, Global};
 use super::output::Output;
 use crate::fleet::{Abilities, Records};
 use crate::forge::requirement::judge;
-use crate::http::{Ask as HttpAsk, HttpError};
+use crate::http::{HttpError, Request};
 use crate::pass::{Ask, Looked};
 use crate::repository::Repository;
 use crate::repository::snapshot::Snapshot;
 use crate::review::{Change, of_settings, touched};
 use crate::serve::web::API_TOKEN;
-use crate::settings::{Requirements, Settings, load, meant};
+use crate::settings::{Settings, load, meant};
 use anyhow::Context;
 use planner::by_itself::SHOWN;
 use planner::document::ObservedDocument;
 use planner::model::permit::Permits;
 use planner::plan::Plan;
-use planner::report::Line;
+use planner::report::{Kind, Line};
 use std::path::PathBuf;
 
 /// Apps that are named at most.
@@ -196,7 +196,7 @@ impl Subject {
 }
 
 async fn ask_server(url: &str) -> anyhow::Result<String> {
-    let mut ask = HttpAsk::get(format!("{}/api/v1/observed", url.trim_end_matches('/')));
+    let mut ask = Request::get(format!("{}/api/v1/observed", url.trim_end_matches('/')));
     if let Some(token) = std::env::var(API_TOKEN).ok().filter(|token| !token.is_empty()) {
         ask = ask.header("authorization", format!("Bearer {token}"));
     }
@@ -250,13 +250,18 @@ pub(super) fn digest(text: &str) -> Result<String, String> {
 /// is a commit which stays, and its forge says all that is required of it.
 pub(super) async fn may_be_applied(
     change: &Change,
-    required: &Requirements,
+    source: &Source<'_>,
     forge: &ForgeArgs,
 ) -> anyhow::Result<()> {
+    let required = &source.settings.require;
     if !change.is_up_to_date() {
         let message = "the change is not up to date with its base, so nothing was begun".to_owned();
         let hint = "merge the base into it, or rebase it".to_owned();
         return Err(Refused { message, hint }.into());
+    }
+    if let Some(line) = source.of_settings.as_ref().filter(|line| line.kind == Kind::Refused) {
+        let hint = line.hint.clone().unwrap_or_default();
+        return Err(Refused { message: line.why.clone(), hint }.into());
     }
     if required.is_empty() {
         return Ok(());

@@ -134,6 +134,8 @@ fn a_change_does_not_loosen_what_it_is_judged_by() {
     let said = plan(&repo, &[]);
     assert_eq!(said.code, 4, "{said}");
     assert!(said.out.contains("the change makes mistakes in tiedown.toml"), "{said}");
+    let said = repo.run(&["apply", "--auto-approve", "--base", "main", "--head", "change"]);
+    assert!(said.code == 4 && said.err.contains("makes mistakes in tiedown.toml"), "{said}");
     // A mistake in a manifest ends it; one in a manifest that is not touched does not.
     repo.write("tiedown.toml", &settings);
     repo.write("web/fly.toml", "app = \"web\"\nprimary_region = 3\n");
