@@ -97,13 +97,6 @@ pub trait Keys: Send + Sync {
 
 /// Bytes of the kernel's random generator.
 fn random(count: usize) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    use rustix::rand::{GetRandomFlags, getrandom};
-    let mut bytes = Zeroizing::new(vec![0; count]);
-    let mut filled = 0;
-    while filled < count {
-        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty()).map_err(|error| {
-            KeyError::Io { act: "drawing random bytes".to_owned(), source: error.into() }
-        })?;
-    }
-    Ok(bytes)
+    crate::cipher::random(count)
+        .map_err(|source| KeyError::Io { act: "drawing random bytes".to_owned(), source })
 }

@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod artifact;
 pub mod catalog;
+mod cipher;
 pub mod clock;
 pub mod command;
 mod durable;

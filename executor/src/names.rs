@@ -2,7 +2,7 @@
 //! path leaves its directory.
 //!
 //! ```text
-//! STATE_DIR/catalog.db  machine-id  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
+//! STATE_DIR/catalog.db  machine-id  drift.json  locks/{app-APP,host-HOST,fleet,passes,catalog}.lock
 //! STATE_DIR/secrets/{seal.key, APP.json}
 //! STATE_DIR/hosts/HOST/{pool.json, volumes/VOL/…, instances/INST, trees/DIGEST}
 //! ```
@@ -40,6 +40,12 @@ impl StateDir {
     #[must_use]
     pub fn machine_id(&self) -> PathBuf {
         self.0.join("machine-id")
+    }
+
+    /// What was told of drift last.
+    #[must_use]
+    pub fn told_drift(&self) -> PathBuf {
+        self.0.join("drift.json")
     }
 
     /// The directory of all locks.
@@ -330,6 +336,12 @@ pub fn mapped_pool(group: &str, pool: &str) -> String {
     format!("{}-tpool", mapped(group, pool))
 }
 
+/// The kernel's name of a thin pool's metadata.
+#[must_use]
+pub fn mapped_metadata(group: &str, pool: &str) -> String {
+    format!("{}_tmeta", mapped(group, pool))
+}
+
 /// What the kernel's name of every open volume begins with.
 pub const OPENED: &str = "tiedown-";
 
@@ -379,6 +391,19 @@ pub fn bridge(fleet: &FleetName, instances: &Path) -> String {
 pub fn link(instance: &InstanceId, instances: &Path) -> String {
     let place = instances.as_os_str().as_encoded_bytes();
     format!("td{}", &digest_of(&[b"link", instance.as_str().as_bytes(), place])[..12])
+}
+
+/// The container of an instance. As with its link, the directory of the instances is part of it.
+#[must_use]
+pub fn container(instance: &InstanceId, instances: &Path) -> String {
+    format!("tiedown-{instance}-{}", &link(instance, instances)[2..8])
+}
+
+/// The directory that an instance's volumes are mounted in for a container: apart from all that is
+/// ever removed with what is in it, and gone after a reboot.
+#[must_use]
+pub fn room(instance: &InstanceId, instances: &Path) -> PathBuf {
+    Path::new("/run/tiedown").join(container(instance, instances))
 }
 
 /// The volume that a file of a volume's directory belongs to, for people.

@@ -174,10 +174,10 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Conflict`] if it cannot be one; [`StorageError::Held`]; else any.
     async fn adopt(&self, name: &str, volume: &VolumeSpec) -> Result<Ensured, StorageError>;
 
-    /// Destroys a retired, unprotected volume or a snapshot.
+    /// Destroys a retired, unprotected volume or a snapshot, or one whose making was not finished.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] if it is neither, or if there is a snapshot or clone of it;
+    /// [`StorageError::Conflict`] if it is none of them, or if there is a snapshot or clone of it;
     /// [`StorageError::Held`]; else any.
     async fn destroy(&self, volume: &VolumeId) -> Result<Ensured, StorageError>;
 

@@ -6,5 +6,7 @@ mod bed;
 mod boundaries;
 #[path = "apply/failures.rs"]
 mod failures;
+#[path = "apply/front.rs"]
+mod front;
 #[path = "apply/gates.rs"]
 mod gates;

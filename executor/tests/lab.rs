@@ -2,6 +2,7 @@
 //! as one process (`fixtures/lab/run`).
 
 mod bed;
+mod boundaries;
 mod contract;
 mod cuts;
 mod exhausted;

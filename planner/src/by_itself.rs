@@ -10,7 +10,7 @@ use crate::model::object::Object;
 use crate::model::policy::Auto;
 use crate::model::slot::SlotId;
 use crate::plan::change::Change;
-use crate::plan::{ClaimAct, Plan, Rollout, RolloutId};
+use crate::plan::{ClaimAct, Lane, Plan, Rollout, RolloutId};
 use crate::report::{Kind, Report};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -169,16 +169,18 @@ fn waiting(
 /// The plan without what waits, and without what the catalog would learn of that.
 fn without(plan: &Plan, stops: &BTreeMap<&RolloutId, Stop>, leave: &Leave) -> Plan {
     let waits = |rollout: &&Rollout| stops.contains_key(&rollout.id);
-    let apps: BTreeSet<&AppName> =
-        plan.rollouts.iter().filter(waits).filter_map(|rollout| rollout.app.as_ref()).collect();
-    let slots: BTreeSet<&SlotId> = plan
+    let waiting: Vec<&Lane> = plan
         .rollouts
         .iter()
         .filter(waits)
         .flat_map(|rollout| &rollout.waves)
         .flat_map(|wave| &wave.lanes)
-        .filter_map(|lane| lane.object.slot())
         .collect();
+    let slots: BTreeSet<&SlotId> = waiting.iter().filter_map(|lane| lane.object.slot()).collect();
+    // Also apps that slots would have left for another name.
+    let acts = waiting.iter().flat_map(|lane| &lane.claims_after).filter_map(ClaimAct::slot);
+    let apps = plan.rollouts.iter().filter(waits).filter_map(|rollout| rollout.app.as_ref());
+    let apps: BTreeSet<&AppName> = apps.chain(acts.map(|slot| &slot.app)).collect();
     let is_paused = |app: &AppName| leave.paused.contains_key(app);
     let stays = |act: &&ClaimAct| {
         act.slot().is_none_or(|slot| !slots.contains(slot) && !is_paused(&slot.app))

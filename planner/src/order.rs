@@ -1,15 +1,13 @@
 //! The last stage: what waits for what, what is shown first, what the catalog records; and step
 //! names that are unique in their plan.
 
-use crate::diff::{Current, Diff, GroupDiff};
-use crate::model::claim::{AppRecord, Shape};
-use crate::model::desired::{App, Lineage};
+mod records;
+
+use crate::diff::Diff;
 use crate::model::host::HostState;
-use crate::model::instance::Role;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
-use crate::model::observed::{InstanceState, PoolView};
-use crate::model::release::Release;
+use crate::model::observed::PoolView;
 use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
@@ -42,17 +40,9 @@ pub(crate) fn finish(
     report.lines.dedup();
     report.drift.sort();
     report.drift.dedup();
-    let mut records = records(inputs, diff, &report);
-    let mut groups: BTreeMap<&AppName, &GroupDiff<'_>> = BTreeMap::new();
-    for group in &diff.groups {
-        groups.entry(&group.app.name).or_insert(group);
-    }
-    for record in &mut records {
-        let group = groups.get(&record.app);
-        record.released = group.and_then(|group| released(inputs, &ground, group, &rollouts));
-    }
+    let first_records = records::first(inputs, &ground, &rollouts);
+    let records = records::last(inputs, &ground, diff, &rollouts, &report);
     let corrections = corrections(ground.corrections, &diff.corrections);
-    let first_records = first_records(inputs, &rollouts);
     let mut plan = Plan {
         fleet: inputs.desired.fleet.clone(),
         commit: inputs.desired.commit.clone(),
@@ -137,6 +127,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StartInstance { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
@@ -163,6 +154,7 @@ fn link(rollouts: &mut [Rollout], changes: &[Change]) {
                 | Act::TakeBackVolume { .. }
                 | Act::AdoptVolume { .. }
                 | Act::DestroyVolume { .. }
+                | Act::FetchImage { .. }
                 | Act::StopInstance { .. }
                 | Act::SuperviseInstance { .. } => {}
             }
@@ -201,86 +193,6 @@ fn name_steps(rollouts: &mut [Rollout]) {
         }
         rollout.on_failure.iter_mut().for_each(|step| name(step, " on failure"));
     }
-}
-
-/// Apps that something is done for, and that the catalog has no record of.
-fn first_records(inputs: &Inputs<'_>, rollouts: &[Rollout]) -> Vec<AppRecord> {
-    let known = &inputs.claims.apps;
-    let touched: BTreeSet<&AppName> = rollouts.iter().filter_map(|r| r.app.as_ref()).collect();
-    let apps = inputs.desired.apps.values();
-    let new = apps.filter(|app| touched.contains(&app.name) && !known.contains_key(&app.name));
-    new.map(|app| record(inputs, app)).collect()
-}
-
-fn record(inputs: &Inputs<'_>, app: &App) -> AppRecord {
-    AppRecord {
-        app: app.name.clone(),
-        commit: inputs.desired.commit.clone(),
-        manifest: app.manifest.clone(),
-        shape: app.shape(),
-        released: None,
-    }
-}
-
-/// The release command that has been run for the app once the plan is done.
-fn released(
-    inputs: &Inputs<'_>,
-    ground: &Ground<'_>,
-    group: &GroupDiff<'_>,
-    rollouts: &[Rollout],
-) -> Option<Release> {
-    let app = &group.app.name;
-    let known = inputs.claims.apps.get(app).and_then(|record| record.released.clone());
-    let current = match &group.released {
-        None => return known,
-        Some(Current::None) => return None,
-        Some(Current::Command(release)) => release,
-    };
-    let extras = ground.seen.extras.iter().filter(|(slot, _)| slot.app == *app);
-    let mut runs = extras.flat_map(|(_, extras)| extras.iter().map(|at| at.view));
-    let ran = runs.any(|view| {
-        view.role == Role::Release
-            && view.release == *current
-            && view.state == InstanceState::Finished
-    });
-    let of_app = |rollout: &&Rollout| rollout.app.as_ref() == Some(app);
-    let runs = rollouts.iter().filter(of_app).any(|rollout| rollout.id.is_release_command());
-    if ran || runs { Some(current.clone()) } else { known }
-}
-
-/// Apps of which nothing was refused or left to be removed: what they ask for now is remembered
-/// as applied.
-fn records(inputs: &Inputs<'_>, diff: &Diff<'_>, report: &Report) -> Vec<AppRecord> {
-    let refused: BTreeSet<&AppName> = report
-        .lines
-        .iter()
-        .filter(|line| line.kind == Kind::Refused)
-        .filter_map(|line| line.object.app())
-        .collect();
-    let desired = inputs.desired;
-    let apps = desired.apps.values().filter(|app| {
-        !refused.contains(&app.name)
-            && !diff.pending.contains(&app.name)
-            && !desired.left_out.contains(&app.name)
-    });
-    let there = apps.map(|app| record(inputs, app));
-    // An app that was removed in full asks for nothing any more: if it comes back, its retired
-    // volumes are not those of a smaller count.
-    let source_is_empty = desired.apps.is_empty() && desired.left_out.is_empty();
-    let gone = inputs.claims.apps.values().filter(|record| {
-        let app = &record.app;
-        let asked = desired.apps.contains_key(app) || desired.left_out.contains(app);
-        let descends = desired.lineages.get(app) == Some(&Lineage::Descends);
-        let left = refused.contains(app) || diff.pending.contains(app);
-        descends && !asked && !left && !source_is_empty
-    });
-    let gone = gone.map(|record| AppRecord {
-        commit: desired.commit.clone(),
-        shape: Shape::default(),
-        released: None,
-        ..record.clone()
-    });
-    there.chain(gone).collect()
 }
 
 /// Pools that take nothing more, and those that soon will not.

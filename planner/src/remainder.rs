@@ -13,7 +13,7 @@ use crate::model::slot::SlotId;
 use crate::model::time::Timestamp;
 use crate::plan::predicate::{Judgement, judge};
 use crate::plan::step::{Act, Step, StepId};
-use crate::plan::{Lane, Plan, Rollout, RolloutId, Wave};
+use crate::plan::{ClaimAct, Lane, Plan, Rollout, RolloutId, Wave};
 use crate::simulate::{carry_out, in_order};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -77,6 +77,7 @@ pub fn remainder(
         readings: readings.collect(),
         at,
         ended: BTreeMap::new(),
+        removed: BTreeSet::new(),
         left: Remainder { plan: plan.clone(), stale: Vec::new(), skipped: Vec::new(), done: 0 },
     };
     let mut rollouts = Vec::new();
@@ -107,6 +108,8 @@ struct Judging<'a> {
     readings: BTreeMap<HostName, Reading>,
     at: Timestamp,
     ended: BTreeMap<&'a RolloutId, End>,
+    /// Slots that are removed by now: what the catalog was to learn of them first is past.
+    removed: BTreeSet<&'a SlotId>,
     left: Remainder,
 }
 
@@ -129,6 +132,7 @@ impl<'a> Judging<'a> {
             for lane in &wave.lanes {
                 if rollout_done || self.lane_is_done(lane) {
                     self.left.done += 1;
+                    self.removed.extend(lane.claims_after.iter().filter_map(ClaimAct::removes));
                 } else if let Some(stale) = self.follow(lane) {
                     stopped = Some(format!("it waits for {}, which is stale", stale.object));
                     self.left.stale.push(stale);
@@ -228,7 +232,7 @@ impl<'a> Judging<'a> {
 
     /// The plan with what is left, and with what the catalog is to learn of that only.
     fn finish(self, mut rollouts: Vec<Rollout>, seen: &Claims, now: &Claims) -> Remainder {
-        let Self { book, ended, mut left, .. } = self;
+        let Self { book, ended, removed, mut left, .. } = self;
         let kept: BTreeSet<RolloutId> = rollouts.iter().map(|rollout| rollout.id.clone()).collect();
         for rollout in &mut rollouts {
             rollout.after.retain(|id| kept.contains(id));
@@ -240,7 +244,9 @@ impl<'a> Judging<'a> {
             .filter(|rollout| ended.get(&rollout.id) == Some(&End::Stale))
             .filter_map(|rollout| rollout.app.clone())
             .collect();
-        plan.corrections.retain(|act| book.is_as_seen(act));
+        plan.corrections.retain(|act| {
+            book.is_as_seen(act) && act.slot().is_none_or(|slot| !removed.contains(slot))
+        });
         // What another apply has recorded since is newer.
         plan.first_records.retain(|record| !now.apps.contains_key(&record.app));
         plan.records.retain(|record| {

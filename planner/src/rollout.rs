@@ -7,12 +7,14 @@ mod bluegreen;
 mod clones;
 mod copying;
 mod extra;
+mod fetching;
 mod immediate;
 mod instance;
 mod lane;
 mod release;
 mod removal;
 mod restoring;
+mod reverting;
 mod rolling;
 mod run;
 mod step;
@@ -101,7 +103,10 @@ pub(crate) fn roll_out<'a>(
         rollout.waves.push(Wave { title: "make the pool".to_string(), lanes: vec![lane] });
         rolled.rollouts.push(rollout);
     }
-    rolled.rollouts.iter_mut().for_each(applied::remember);
+    for rollout in &mut rolled.rollouts {
+        applied::remember(rollout);
+        fetching::first(ground, rollout);
+    }
     rolled
 }
 

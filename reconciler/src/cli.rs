@@ -4,6 +4,7 @@
 mod apply;
 mod approve;
 mod by_hand;
+mod comment;
 mod completions;
 mod config;
 mod doctor;
@@ -11,6 +12,7 @@ mod down;
 mod drift;
 mod edit;
 mod error;
+mod exec;
 mod exit;
 mod global;
 mod history;
@@ -18,6 +20,7 @@ mod hold;
 mod hook;
 mod host;
 mod init;
+mod install;
 mod keys;
 mod logs;
 mod observe;
@@ -28,6 +31,7 @@ mod plan;
 mod progress;
 mod restart;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod secrets;
@@ -52,7 +56,7 @@ use std::process::ExitCode;
 /// tiedown reads manifests and tiedown.toml from a commit, looks at the hosts, and plans and
 /// applies volumes and the deploys of the instances that sit on them.
 #[derive(Debug, Parser)]
-#[command(name = "tiedown", version, after_help = exit::TABLE, max_term_width = 100)]
+#[command(name = "tiedown", version, after_help = after_help(), max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -68,6 +72,7 @@ enum Command {
     Config(config::Args),
     Edit(edit::Args),
     Plan(plan::Args),
+    Comment(comment::Args),
     Apply(apply::Args),
     Observe(observe::Args),
     Simulate(simulate::Args),
@@ -82,6 +87,7 @@ enum Command {
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
     Run(run::Args),
+    Exec(exec::Args),
     Serve(serve::Args),
     Hook(hook::Args),
     Approve(approve::Args),
@@ -91,6 +97,7 @@ enum Command {
     Resume(resume::Args),
     Keys(keys::Args),
     Host(host::Args),
+    Install(install::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(completions::ManArgs),
@@ -105,6 +112,17 @@ impl Command {
             || matches!(self, Self::Apply(_))
             || matches!(self, Self::Volumes(args) if args.acts())
     }
+}
+
+/// What most people ask, and what the answer ends with.
+fn after_help() -> String {
+    let examples = "Examples:
+  tiedown init && git add tiedown.toml && git commit -m 'A fleet'
+  tiedown validate
+  tiedown plan
+  tiedown apply
+  tiedown status";
+    format!("{examples}\n\n{}", exit::TABLE)
 }
 
 /// Runs the command line and says how it ended.
@@ -161,6 +179,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Config(args) => ended(config::run(args, global, output)),
         Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
+        Command::Comment(args) => ended(comment::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),
         Command::Simulate(args) => ended(simulate::run(args, output)),
@@ -174,6 +193,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
         Command::Run(args) => run::run(args, global, output).await,
+        Command::Exec(args) => exec::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Serve(args) => serve::run(args, global, output).await,
         Command::Hook(args) => hook::run(args, global, output).await,
@@ -184,6 +204,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Resume(args) => resume::run(args, global, output).await,
         Command::Keys(args) => ended(keys::run(args, global, output).await),
         Command::Host(args) => ended(host::run(args, global, output).await),
+        Command::Install(args) => ended(install::run(args, global, output).await),
         Command::Schema(args) => ended(schema::run(args, output)),
         Command::Completions(args) => ended(completions::run(args, output, Cli::command())),
         Command::Man(args) => ended(completions::man(args, output, &Cli::command())),

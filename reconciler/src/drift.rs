@@ -1,6 +1,9 @@
 //! What hosts have that was not applied: the drift of a plan's report, and the hosts that could
 //! not be asked. Changes nothing.
 
+pub mod metrics;
+pub mod news;
+
 use planner::model::claim::Claims;
 use planner::model::host::{HostSpec, HostState};
 use planner::model::name::HostName;

@@ -2,12 +2,14 @@
 //! and says which manifests are not committed. What a commit holds is read in [`snapshot`].
 
 pub mod memory;
+mod merge;
 mod record;
 pub mod snapshot;
 pub mod tree;
 
 use git2::{ErrorCode, Oid};
 use planner::model::desired::Lineage;
+use planner::model::id::digest_of;
 use planner::model::release::CommitId;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +84,24 @@ pub enum RepositoryError {
         /// With what is not text replaced.
         path: String,
     },
+    /// The two cannot be merged without a person.
+    #[error("{head} cannot be merged onto {base}: {} in conflict", paths.join(", "))]
+    Conflict {
+        /// What is merged onto.
+        base: String,
+        /// What is merged.
+        head: String,
+        /// Files, from the root of the tree; the first ones.
+        paths: Vec<String>,
+    },
+    /// They have no commit in common, as far as this clone goes back.
+    #[error("{head} and {base} have no commit in common here")]
+    Unrelated {
+        /// The one.
+        base: String,
+        /// The other.
+        head: String,
+    },
     /// Git does not know who commits.
     #[error("git does not know who you are")]
     NoAuthor {
@@ -126,6 +146,8 @@ impl RepositoryError {
             Self::NoPath { .. } => "commit it, name another commit with --rev, or use --worktree",
             Self::Bare { .. } => "name a commit with --rev instead of --worktree",
             Self::Name { .. } => "rename it",
+            Self::Conflict { .. } => "bring the branch up to date with its base",
+            Self::Unrelated { .. } => "fetch all of their history: a shallow clone has too little",
             Self::NoAuthor { .. } => {
                 "say it with `git config user.name NAME` and `git config user.email ADDRESS`"
             }
@@ -220,6 +242,24 @@ impl Repository {
             rev: "HEAD as a branch".to_owned(),
             dir: self.path().to_owned(),
         })
+    }
+
+    /// A text that is another whenever a tag is new, gone or moved.
+    ///
+    /// # Errors
+    /// Git could not list them.
+    pub fn tags(&self) -> Result<String, RepositoryError> {
+        let tags = || {
+            let mut tags = Vec::new();
+            for tag in self.git.references_glob("refs/tags/*")? {
+                let tag = tag?;
+                let target = tag.target().unwrap_or(Oid::ZERO_SHA1);
+                tags.push([tag.name_bytes(), target.as_bytes()].concat());
+            }
+            Ok(tags)
+        };
+        let tags: Vec<Vec<u8>> = tags().map_err(git_error("cannot list the tags"))?;
+        Ok(digest_of(&tags.iter().map(Vec::as_slice).collect::<Vec<_>>()))
     }
 
     /// Git's own directory.

@@ -3,8 +3,11 @@
 
 mod fleet;
 
+mod changes;
 mod crashes;
 mod deploys;
+mod docker;
+mod drift;
 mod endings;
 mod failures;
 mod hands;
@@ -12,11 +15,14 @@ mod hooks;
 mod mistakes;
 mod partial;
 mod privileges;
+mod proxied;
 mod quickstart;
+mod reverts;
 mod saved;
 mod secrets;
 mod serve;
 mod simulated;
 mod snapshots;
+mod ssh;
 mod stories;
 mod tools;

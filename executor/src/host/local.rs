@@ -22,6 +22,7 @@ use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +81,9 @@ impl Host for LocalHost {
     async fn act(&self, step: &Step) -> Result<Ensured, StepError> {
         if matches!(step.act, Act::MakeVolume { .. }) {
             return self.make_in_turn(step).await;
+        }
+        if let Act::FetchImage { reference, digest } = &step.act {
+            return self.fetch(step, reference, digest).await;
         }
         let _turn = self.turn.mutex.lock().await;
         let failed = |source| failed(&step.id.0, source);
@@ -142,6 +146,12 @@ impl Host for LocalHost {
         self.remove_everything().await.map_err(|source| failed(&what, source))
     }
 
+    async fn exec(&self, instance: &InstanceId, argv: &[OsString]) -> Result<i32, StepError> {
+        let what = format!("running a program in instance {instance}");
+        let status = self.runtime.exec(instance, argv).await;
+        status.map_err(|error| failed(&what, error.into()))
+    }
+
     fn log(&self, id: &InstanceId) -> Option<PathBuf> {
         Some(self.runtime.log(id))
     }
@@ -179,7 +189,9 @@ impl LocalHost {
         if let Some(instance) = reading.instances.values().next() {
             return Err(format!("instance {} is still here", instance.id).into());
         }
-        if let Some(foreign) = reading.foreign.first() {
+        // What is foreign beside the pool is in nobody's way.
+        let (_, contents) = self.storage.look().await?;
+        if let Some(foreign) = contents.foreign.first() {
             return Err(
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
             );
@@ -206,6 +218,8 @@ impl LocalHost {
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
         let (pool, contents) = self.storage.look().await?;
+        let mut foreign = contents.foreign;
+        foreign.extend(self.runtime.foreign().await?);
         Ok(Reading {
             at: clock::now(),
             asked_at: Timestamp::default(),
@@ -216,7 +230,8 @@ impl LocalHost {
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
-            foreign: contents.foreign,
+            images: self.runtime.images().await?,
+            foreign,
         })
     }
 
@@ -251,12 +266,33 @@ impl LocalHost {
             Act::TakeBackVolume { volume, marks } => self.storage.take_back(volume, marks).await?,
             Act::AdoptVolume { name, volume } => self.storage.adopt(name, volume).await?,
             Act::DestroyVolume { volume, .. } => self.storage.destroy(volume).await?,
+            Act::FetchImage { reference, digest } => self.runtime.fetch(reference, digest).await?,
             Act::StartInstance { instance } => self.start(instance).await?,
             Act::StopInstance { instance, .. } => self.runtime.stop(instance).await?,
             Act::SuperviseInstance { instance, supervision } => {
                 self.runtime.supervise(instance, supervision).await?
             }
         };
+        Ok(ensured)
+    }
+
+    /// Takes nobody's turn and no lock: a pull may be long, and two of one image are one.
+    async fn fetch(
+        &self,
+        step: &Step,
+        reference: &str,
+        digest: &str,
+    ) -> Result<Ensured, StepError> {
+        let failed = |source| failed(&step.id.0, source);
+        let reading = self.reading().await.map_err(failed)?;
+        match judge(step, &reading) {
+            Judgement::After => return Ok(Ensured::AlreadySo),
+            Judgement::Stale { found } => return Err(StepError::Stale { found }),
+            Judgement::Before => {}
+        }
+        let fetched = self.runtime.fetch(reference, digest).await;
+        let ensured = fetched.map_err(|error| failed(error.into()))?;
+        self.verify(step).await.map_err(failed)?;
         Ok(ensured)
     }
 
@@ -286,10 +322,11 @@ impl LocalHost {
         Ok(place)
     }
 
-    /// Removes trees that no instance runs any more. One that a crash left half written has no
+    /// Removes trees that no instance runs any more and no slot may go back to. One that a crash left half written has no
     /// digest's name, and goes too.
     async fn sweep_trees(&self) -> Result<(), BoxError> {
-        let used = self.runtime.trees().await?;
+        let mut used = self.runtime.trees().await?;
+        used.extend(self.applied_trees()?);
         let Ok(entries) = std::fs::read_dir(self.directory.trees()) else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
@@ -298,6 +335,18 @@ impl LocalHost {
             }
         }
         Ok(())
+    }
+
+    /// Trees of releases that were applied last, for as long as a newer one has not come up: a slot
+    /// may go back to its own.
+    fn applied_trees(&self) -> Result<Vec<String>, BoxError> {
+        let claims = self.catalog.claims()?;
+        let here = claims.slots.into_values().filter(|claim| claim.host == self.name);
+        let applied = here.filter_map(|claim| match claim.applied_spec?.artifact {
+            Artifact::Tree { digest } => Some(digest),
+            Artifact::Image { .. } => None,
+        });
+        Ok(applied.collect())
     }
 
     /// What should be so after the step is so; rc 0 alone proves nothing.

@@ -5,6 +5,8 @@
 mod tests;
 mod tls;
 
+pub use tls::verifying_connector;
+
 use crate::host::Answer;
 use http_body_util::Empty;
 use hyper::Request;

@@ -4,8 +4,9 @@
 
 use super::header::Header;
 use super::passphrase::{Derivation, Passphrase};
-use super::seal::{Cipher, Envelope};
+use super::seal::sealed_by;
 use super::{KEY_BYTES, Key, KeyError};
+use crate::cipher::{Cipher, Envelope};
 use data_encoding::BASE64;
 use planner::model::id::VolumeId;
 use planner::model::name::{FleetName, HostName};
@@ -75,7 +76,7 @@ fn bound_to_entry(fleet: &FleetName, number: u64, host: &HostName, volume: &Volu
 }
 
 fn seal(cipher: &Cipher, bound_to: &str, secret: &[u8]) -> Result<String, KeyError> {
-    let Envelope { nonce, sealed } = cipher.seal(bound_to, secret)?;
+    let Envelope { nonce, sealed } = sealed_by(cipher, bound_to, secret)?;
     Ok(BASE64.encode(&[nonce, sealed].concat()))
 }
 

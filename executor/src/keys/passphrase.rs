@@ -1,8 +1,9 @@
 //! A passphrase, where it comes from, and how it becomes a key: Argon2id, made slow on purpose,
 //! because people choose passphrases that can be guessed.
 
-use super::seal::{SEAL_BYTES, io, read_private, seal};
+use super::seal::{io, read_private, seal};
 use super::{KeyError, random};
+use crate::cipher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -101,15 +102,18 @@ impl Derivation {
         })
     }
 
-    pub(super) fn key(&self, passphrase: &[u8]) -> Result<Zeroizing<[u8; SEAL_BYTES]>, KeyError> {
+    pub(super) fn key(
+        &self,
+        passphrase: &[u8],
+    ) -> Result<Zeroizing<[u8; cipher::KEY_BYTES]>, KeyError> {
         let wrong = |why: String| seal("the passphrase's derivation".to_owned(), &why);
         let Self { function, memory_kib, passes, lanes, salt } = self;
         if function != "argon2id" || *memory_kib > MEMORY_MOST_KIB {
             return Err(wrong(format!("{function} with {memory_kib} KiB is not done here")));
         }
-        let params = Params::new(*memory_kib, *passes, *lanes, Some(SEAL_BYTES));
+        let params = Params::new(*memory_kib, *passes, *lanes, Some(cipher::KEY_BYTES));
         let params = params.map_err(|error| wrong(error.to_string()))?;
-        let mut key = Zeroizing::new([0; SEAL_BYTES]);
+        let mut key = Zeroizing::new([0; cipher::KEY_BYTES]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase, salt, &mut *key)
             .map_err(|error| wrong(error.to_string()))?;

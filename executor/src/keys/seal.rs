@@ -3,10 +3,9 @@
 
 use super::passphrase::{Derivation, Passphrase};
 use super::{KeyError, random};
+use crate::cipher::{self, Cipher, Envelope};
 use crate::durable;
 use crate::names::HostDir;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -14,12 +13,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use zeroize::Zeroizing;
-
-/// Bytes of a sealing key, RFC 8439.
-pub const SEAL_BYTES: usize = 32;
-
-/// Bytes of a nonce: long enough to be drawn at random.
-const NONCE_BYTES: usize = 24;
 
 /// The format of what is written down about a passphrase.
 const VERSION: u32 = 1;
@@ -38,21 +31,6 @@ pub enum SealedBy {
     Passphrase(Passphrase),
 }
 
-/// A secret that was sealed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Envelope {
-    pub(super) nonce: Vec<u8>,
-    pub(super) sealed: Vec<u8>,
-}
-
-impl Envelope {
-    /// From a nonce and what was sealed, one after the other.
-    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
-        Some(Self { nonce: nonce.to_vec(), sealed: sealed.to_vec() })
-    }
-}
-
 /// Seals and opens secrets of one host.
 #[derive(Debug)]
 pub struct Seal {
@@ -60,15 +38,6 @@ pub struct Seal {
     dir: HostDir,
     /// Had once: a passphrase is asked for, and turned into a key, only once.
     cipher: OnceLock<Cipher>,
-}
-
-/// One sealing key at work. Wiped when dropped.
-pub(super) struct Cipher(XChaCha20Poly1305);
-
-impl std::fmt::Debug for Cipher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Cipher")
-    }
 }
 
 /// What is written down about a passphrase: how it becomes a key, and how it is known again.
@@ -93,7 +62,7 @@ impl Seal {
     /// # Errors
     /// [`KeyError::Seal`], [`KeyError::Io`].
     pub fn seal(&self, bound_to: &str, secret: &[u8], used: bool) -> Result<Envelope, KeyError> {
-        self.cipher(!used)?.seal(bound_to, secret)
+        sealed_by(self.cipher(!used)?, bound_to, secret)
     }
 
     /// Opens what was sealed; nothing if it was altered, or sealed as something else or by another
@@ -130,7 +99,7 @@ impl Seal {
                 let cipher = Cipher::of(&derivation.key(&passphrase.read()?)?);
                 let written = Written {
                     version: VERSION,
-                    known: cipher.seal(&path_free(VERSION), KNOWN)?,
+                    known: sealed_by(&cipher, &path_free(VERSION), KNOWN)?,
                     derivation,
                 };
                 let bytes = serde_json::to_vec(&written)
@@ -163,30 +132,14 @@ fn path_free(version: u32) -> String {
     format!("tiedown passphrase {version}")
 }
 
-impl Cipher {
-    pub(super) fn of(key: &Zeroizing<[u8; SEAL_BYTES]>) -> Self {
-        Self(XChaCha20Poly1305::new((&**key).into()))
-    }
-
-    pub(super) fn seal(&self, bound_to: &str, secret: &[u8]) -> Result<Envelope, KeyError> {
-        let nonce = random(NONCE_BYTES)?;
-        let payload = Payload { msg: secret, aad: bound_to.as_bytes() };
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed = sealed.map_err(|error| KeyError::Io {
-            act: "sealing".to_owned(),
-            source: io::Error::other(error.to_string()),
-        })?;
-        Ok(Envelope { nonce: nonce.to_vec(), sealed })
-    }
-
-    pub(super) fn open(&self, bound_to: &str, envelope: &Envelope) -> Option<Zeroizing<Vec<u8>>> {
-        if envelope.nonce.len() != NONCE_BYTES {
-            return None;
-        }
-        let payload = Payload { msg: &envelope.sealed, aad: bound_to.as_bytes() };
-        let opened = self.0.decrypt(XNonce::from_slice(&envelope.nonce), payload);
-        opened.ok().map(Zeroizing::new)
-    }
+/// Seals a secret of this host.
+pub(super) fn sealed_by(
+    cipher: &Cipher,
+    bound_to: &str,
+    secret: &[u8],
+) -> Result<Envelope, KeyError> {
+    let sealed = cipher.seal(bound_to, secret);
+    sealed.map_err(|source| KeyError::Io { act: "sealing".to_owned(), source })
 }
 
 /// The host's own sealing key; made if nothing was sealed yet.
@@ -207,7 +160,7 @@ fn own(path: &Path, fresh: bool) -> Result<Cipher, KeyError> {
 /// [`KeyError::Io`].
 pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
     make_parent(path)?;
-    durable::replace(path, &random(SEAL_BYTES)?).map_err(io("writing", path))
+    durable::replace(path, &random(cipher::KEY_BYTES)?).map_err(io("writing", path))
 }
 
 fn make_parent(path: &Path) -> Result<(), KeyError> {
@@ -217,13 +170,10 @@ fn make_parent(path: &Path) -> Result<(), KeyError> {
 
 fn key_file(path: &Path) -> Result<Cipher, KeyError> {
     let bytes = read_private(path)?;
-    match <[u8; SEAL_BYTES]>::try_from(bytes.as_slice()) {
-        Ok(key) => Ok(Cipher::of(&Zeroizing::new(key))),
-        Err(_) => {
-            let why = format!("it has {} bytes, not {SEAL_BYTES}", bytes.len());
-            Err(seal(path.display().to_string(), &why))
-        }
-    }
+    Cipher::of_bytes(&bytes).ok_or_else(|| {
+        let why = format!("it has {} bytes, not {}", bytes.len(), cipher::KEY_BYTES);
+        seal(path.display().to_string(), &why)
+    })
 }
 
 /// The content of a file that only its owner may read.

@@ -1,8 +1,9 @@
 //! Keys in files of the host, each sealed on its own. A sealed key says for which volume it is and
 //! opens for no other.
 
-use super::seal::{Envelope, Seal, SealedBy, io};
+use super::seal::{Seal, SealedBy, io};
 use super::{KEY_BYTES, Key, KeyError, Keys, random};
+use crate::cipher::Envelope;
 use crate::durable;
 use crate::names::HostDir;
 use planner::model::id::VolumeId;

@@ -2,12 +2,11 @@
 //! one sealing key. A sealed file opens for its fleet and app and for no other.
 
 use super::{Secret, SecretError, Secrets, Version};
+use crate::cipher::{self, Cipher, Envelope};
 use crate::ensure::Ensured;
 use crate::flock::{self, Sharing};
 use crate::names::StateDir;
 use crate::{clock, durable};
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use planner::model::name::{AppName, FleetName, SecretName};
 use planner::model::release::SecretVersions;
 use planner::model::time::Timestamp;
@@ -21,12 +20,6 @@ use zeroize::Zeroizing;
 
 /// The format of a sealed file.
 const FORMAT: u32 = 1;
-
-/// Bytes of the sealing key, RFC 8439.
-const SEAL_BYTES: usize = 32;
-
-/// Bytes of a nonce: long enough to be drawn at random.
-const NONCE_BYTES: usize = 24;
 
 /// How many values of one secret are kept: the one that is set, and those before it.
 const KEPT: usize = 3;
@@ -43,11 +36,10 @@ pub struct SealedSecrets {
 
 /// What is in a file.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Sealed {
     format: u32,
-    nonce: Vec<u8>,
-    sealed: Vec<u8>,
+    #[serde(flatten)]
+    envelope: Envelope,
 }
 
 /// What is sealed in it.
@@ -107,12 +99,13 @@ impl SealedSecrets {
         Self { fleet, state }
     }
 
-    fn cipher(&self) -> Result<XChaCha20Poly1305, SecretError> {
+    fn cipher(&self) -> Result<Cipher, SecretError> {
         let path = self.state.secrets_seal();
         let wrong = |why: String| SecretError::Seal { path: path.display().to_string(), why };
         let bytes = Zeroizing::new(fs::read(&path).map_err(|error| wrong(error.to_string()))?);
-        XChaCha20Poly1305::new_from_slice(&bytes)
-            .map_err(|_| wrong(format!("it has {} bytes, not {SEAL_BYTES}", bytes.len())))
+        Cipher::of_bytes(&bytes).ok_or_else(|| {
+            wrong(format!("it has {} bytes, not {}", bytes.len(), cipher::KEY_BYTES))
+        })
     }
 
     /// Makes the sealing key, unless there is one, or secrets that another one has sealed.
@@ -129,7 +122,7 @@ impl SealedSecrets {
             return Err(SecretError::Seal { path: path.display().to_string(), why });
         }
         durable::make_dir(&files).map_err(io("making", &files))?;
-        let bytes = random(SEAL_BYTES).map_err(io("drawing", &path))?;
+        let bytes = cipher::random(cipher::KEY_BYTES).map_err(io("drawing", &path))?;
         durable::replace(&path, &bytes).map_err(io("writing", &path))
     }
 
@@ -148,15 +141,13 @@ impl SealedSecrets {
         let unreadable = |why: String| SecretError::Unreadable { app: app.to_string(), why };
         let sealed: Sealed =
             serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        if sealed.format != FORMAT || sealed.nonce.len() != NONCE_BYTES {
+        if sealed.format != FORMAT {
             return Err(unreadable("it was written by another version of tiedown".to_owned()));
         }
-        let bound = self.bound_to(app);
-        let payload = Payload { msg: &sealed.sealed, aad: bound.as_bytes() };
-        let opened = self.cipher()?.decrypt(XNonce::from_slice(&sealed.nonce), payload);
-        let opened = Zeroizing::new(opened.map_err(|_| {
+        let opened = self.cipher()?.open(&self.bound_to(app), &sealed.envelope);
+        let opened = opened.ok_or_else(|| {
             unreadable("it was altered, or sealed for another app or by another key".to_owned())
-        })?);
+        })?;
         let kept =
             serde_json::from_slice(&opened).map_err(|error| unreadable(error.to_string()))?;
         Ok(Some(kept))
@@ -167,12 +158,9 @@ impl SealedSecrets {
         let path = self.state.secrets_of(app);
         let bytes = serde_json::to_vec(kept).map_err(|error| failed("sealing", &path, error))?;
         let bytes = Zeroizing::new(bytes);
-        let nonce = random(NONCE_BYTES).map_err(io("drawing", &path))?;
-        let bound = self.bound_to(app);
-        let payload = Payload { msg: &bytes, aad: bound.as_bytes() };
-        let sealed = self.cipher()?.encrypt(XNonce::from_slice(&nonce), payload);
-        let sealed = sealed.map_err(|error| failed("sealing", &path, error.to_string()))?;
-        let sealed = Sealed { format: FORMAT, nonce: nonce.to_vec(), sealed };
+        let envelope = self.cipher()?.seal(&self.bound_to(app), &bytes);
+        let envelope = envelope.map_err(io("sealing", &path))?;
+        let sealed = Sealed { format: FORMAT, envelope };
         let sealed =
             serde_json::to_vec(&sealed).map_err(|error| failed("sealing", &path, error))?;
         durable::replace(&path, &sealed).map_err(io("writing", &path))
@@ -236,17 +224,6 @@ impl Secrets for SealedSecrets {
         };
         versions.iter().map(value).collect()
     }
-}
-
-/// Bytes of the kernel's random generator.
-fn random(count: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; count]);
-    let mut filled = 0;
-    while filled < count {
-        filled +=
-            rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
-    }
-    Ok(bytes)
 }
 
 fn failed(

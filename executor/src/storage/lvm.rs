@@ -15,6 +15,7 @@ mod making;
 mod marks;
 mod pool;
 mod program;
+mod queue;
 mod record;
 pub mod report;
 pub mod status;
@@ -115,7 +116,7 @@ impl LvmStorage {
 
     async fn get(&self, id: &VolumeId) -> Result<(Snapshot, Volume), StorageError> {
         let (snapshot, pool) = self.ready().await?;
-        match self.find(&snapshot, &pool, id)? {
+        match self.find_settled(&snapshot, &pool, id)? {
             Found::Whole(volume) => Ok((snapshot, *volume)),
             Found::Nothing => Err(StorageError::Absent { what: format!("volume {id}") }),
             Found::Begun(record) | Found::Gone(record) => {

@@ -16,15 +16,16 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TEST: &str = "lab::cuts::what_was_acknowledged_survives_power_cuts";
 
 /// How often the power is cut in an ordinary run; `CUTS` says otherwise.
 const CUTS: u64 = 3;
 
-/// A cut comes within so long after the host has begun to work.
-const WORK: u64 = 4000;
+/// A cut comes within so many hundredths of the time that the host took until it began to work:
+/// so it comes in the middle of acts, however slow the machine is.
+const WORK: u64 = 150;
 
 /// Volumes at one time.
 const VOLUMES: usize = 5;
@@ -63,10 +64,10 @@ async fn what_was_acknowledged_survives_power_cuts() {
     let place = tempfile::tempdir().unwrap();
     let mut random = Random::new(seed);
     for cut in 0..=cuts {
-        let moment = random.below(WORK);
+        let share = random.below(WORK);
         // The last host is not cut: it only looks.
-        let moment = (cut < cuts).then(|| Duration::from_millis(moment));
-        let said = host(place.path(), seed.wrapping_add(cut), moment);
+        let share = (cut < cuts).then_some(share);
+        let said = host(place.path(), seed.wrapping_add(cut), share);
         let ready = said.iter().any(|line| line == "ready");
         assert!(ready, "SEED={seed}, after cut {cut}:\n{}", said.join("\n"));
     }
@@ -76,14 +77,16 @@ async fn what_was_acknowledged_survives_power_cuts() {
     }
 }
 
-/// Boots the host and cuts its power so long after it began to work; what it said.
-fn host(place: &Path, seed: u64, cut: Option<Duration>) -> Vec<String> {
+/// Boots the host and cuts its power when it has worked for that share, in hundredths, of the time
+/// that it took until it began to; what it said.
+fn host(place: &Path, seed: u64, cut: Option<u64>) -> Vec<String> {
+    let booted = Instant::now();
     let seed = match cut {
         Some(_) => format!("EXECUTOR_TEST_CUTS={seed}"),
         None => "EXECUTOR_TEST_CUTS=0".to_owned(),
     };
     let mut process = Command::new(bed::program())
-        .args(["-d", &place.display().to_string(), "-t", "300"])
+        .args(["-d", &place.display().to_string(), "-t", "900"])
         .args(["-e", &seed, "-e", "RUST_BACKTRACE=0"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
@@ -96,9 +99,10 @@ fn host(place: &Path, seed: u64, cut: Option<Duration>) -> Vec<String> {
         let line = line.unwrap();
         let ready = line == "ready";
         said.push(line);
-        if let (true, Some(moment)) = (ready, cut) {
+        if let (true, Some(share)) = (ready, cut) {
+            let moment = u64::try_from(booted.elapsed().as_millis()).unwrap() * share / 100;
             // The one thing here that is meant to come at a moment, not at a state.
-            std::thread::sleep(moment);
+            std::thread::sleep(Duration::from_millis(moment));
             process.kill().unwrap();
         }
     }
@@ -149,28 +153,32 @@ async fn work(seed: u64) {
 fn choose(random: &mut Random, journal: &Journal) -> Act {
     let volumes: Vec<_> = journal.volumes.iter().collect();
     if volumes.is_empty() || (volumes.len() < VOLUMES && random.below(4) == 0) {
-        return Act::Make(journal.used + 1);
+        let next = journal.used + 1;
+        let several = volumes.len() + 2 <= VOLUMES && random.below(2) == 0;
+        return if several { Act::MakeAll(next, 2) } else { Act::Make(next) };
     }
     let pick = usize::try_from(random.below(volumes.len() as u64)).unwrap();
     let (number, volume) = (*volumes[pick].0, volumes[pick].1);
     let (room, next) = (volumes.len() < VOLUMES, journal.used + 1);
-    if volume.snapshot_of.is_some() {
-        return match random.below(2) {
-            0 if room => Act::Restore(number, next),
-            _ => Act::Destroy(number),
-        };
+    match (volume.copy_of, volume.retired, random.below(2)) {
+        (Some(_), true, 0) if room => return Act::Restore(number, next),
+        (Some(_), true, _) => return Act::Destroy(number),
+        (Some(_), false, 0) => return Act::Write(number, next),
+        (Some(_), false, _) => return Act::RemoveClone(number),
+        (None, ..) => {}
     }
-    let copied = volumes.iter().any(|(_, other)| other.snapshot_of == Some(number));
+    let copied = volumes.iter().any(|(_, other)| other.copy_of == Some(number));
     match (volume.retired, random.below(8)) {
         (true, 0..4) if !copied => Act::Destroy(number),
         (true, 4) if room => Act::Snapshot(number, next),
         (true, _) => Act::TakeBack(number),
-        (false, 4..6) if room => Act::Snapshot(number, next),
+        (false, 4) if room => Act::Snapshot(number, next),
+        (false, 5) if room => Act::Clone(number, next),
         (false, 0..2) => Act::Retire(number),
         (false, 2..4) if volume.size < Size::from_mib(96) => {
             Act::Grow(number, volume.size.plus(Size::from_mib(16)))
         }
-        (false, _) => Act::Write(number, journal.used + 1),
+        (false, _) => Act::Write(number, next),
     }
 }
 
@@ -181,6 +189,12 @@ async fn perform(storage: &LvmStorage, act: Act, mounted: &mut BTreeSet<u32>) {
     };
     match act {
         Act::Make(number) => drop(storage.make(&spec(number)).await.unwrap()),
+        Act::MakeAll(first, count) => {
+            let specs: Vec<_> = (first..first + count).map(spec).collect();
+            for answer in storage.make_all(&specs).await {
+                answer.unwrap();
+            }
+        }
         // It may be mounted.
         Act::Grow(number, to) => drop(storage.grow(&spec(number).id, to).await.unwrap()),
         Act::Retire(number) => {
@@ -193,6 +207,11 @@ async fn perform(storage: &LvmStorage, act: Act, mounted: &mut BTreeSet<u32>) {
         Act::Destroy(number) => drop(storage.destroy(&spec(number).id).await.unwrap()),
         Act::Snapshot(of, number) => copy(storage, of, number, VolumeKind::Snapshot).await,
         Act::Restore(of, number) => copy(storage, of, number, VolumeKind::Own).await,
+        Act::Clone(of, number) => copy(storage, of, number, VolumeKind::Clone).await,
+        Act::RemoveClone(number) => {
+            release(number, mounted);
+            storage.remove_clone(&spec(number).id).await.unwrap();
+        }
         Act::Write(number, line) => {
             let place = attach(storage, number, mounted).await;
             let mut file = std::fs::File::options().create(true).append(true).open(place).unwrap();

@@ -4,13 +4,15 @@
 use super::bed::{self, GROUP, run};
 use super::cuts::thin_ids;
 use crate::storage::spec;
+use executor::command::Command;
 use executor::ensure::Ensured;
 use executor::keys::{Key, KeyError, Keys};
 use executor::names;
 use executor::storage::{Storage, StorageError};
 use planner::model::id::VolumeId;
 use planner::model::size::Size;
-use planner::model::volume::VolumeState;
+use planner::model::time::Timestamp;
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec, VolumeState};
 use std::path::Path;
 
 #[tokio::test]
@@ -24,7 +26,10 @@ async fn what_an_interrupted_command_left_is_put_right() {
     a_volume_that_only_lacked_its_marks(&storage).await;
     a_volume_that_the_kernel_has_not_made(&storage, 3).await;
     a_volume_that_the_kernel_has_not_deleted(&storage).await;
+    a_volume_that_lvm_does_not_have_removed(&storage).await;
     a_suspended_pool_and_a_short_volume(&storage).await;
+    a_volume_given_up_before_the_kernel_made_it(&storage).await;
+    a_snapshot_that_the_kernel_made_and_did_not_count(&storage).await;
     a_pool_that_is_ahead_of_lvm(&storage).await;
 }
 
@@ -40,12 +45,19 @@ impl Keys for NoKeys {
         Err(KeyError::Absent { volume: volume.clone() })
     }
 
-    fn destroy(&self, _: &VolumeId) -> Result<(), KeyError> {
-        Ok(())
+    fn destroy(&self, volume: &VolumeId) -> Result<(), KeyError> {
+        Err(KeyError::Absent { volume: volume.clone() })
     }
 }
 
 async fn a_volume_that_the_kernel_has_not_made(storage: &dyn Storage, number: u32) {
+    not_made_by_the_kernel(number).await;
+    storage.make(&spec(number)).await.unwrap();
+    assert!(storage.contents().await.unwrap().volumes[&spec(number).id].formatted);
+    settled().await;
+}
+
+async fn not_made_by_the_kernel(number: u32) {
     let id = spec(number).id;
     let answer = bed::open_with(Box::new(NoKeys)).make(&spec(number)).await;
     assert!(matches!(answer, Err(StorageError::Key { .. })), "{answer:?}");
@@ -53,9 +65,6 @@ async fn a_volume_that_the_kernel_has_not_made(storage: &dyn Storage, number: u3
     run(&format!("lvm lvremove -q -f {GROUP}/{id}")).await;
     restore(&text, at, at + 2, &format!("create = \"{id}\"")).await;
     assert_eq!(transactions().await, (at + 2, at + 1));
-    storage.make(&spec(number)).await.unwrap();
-    assert!(storage.contents().await.unwrap().volumes[&id].formatted);
-    settled().await;
 }
 
 /// Cut after the record said that it was whole, and before its marks did.
@@ -90,6 +99,81 @@ async fn a_volume_that_the_kernel_has_not_deleted(storage: &dyn Storage) {
     // Whatever act comes next puts it right, and is done.
     storage.grow(&spec(1).id, Size::from_mib(32)).await.unwrap();
     settled().await;
+}
+
+/// Nobody wants it any more, and there is nothing that could be activated.
+async fn a_volume_given_up_before_the_kernel_made_it(storage: &dyn Storage) {
+    for (number, retired) in [(5, false), (6, true)] {
+        not_made_by_the_kernel(number).await;
+        let id = spec(number).id;
+        if retired {
+            storage.retire(&id, &Keeping::DEFAULT, Timestamp(1)).await.unwrap();
+        }
+        storage.destroy(&id).await.unwrap();
+        assert!(!storage.contents().await.unwrap().volumes.contains_key(&id));
+        settled().await;
+    }
+}
+
+/// The kernel refuses to make it again, and LVM to do anything in that pool before it is made.
+async fn a_snapshot_that_the_kernel_made_and_did_not_count(storage: &dyn Storage) {
+    let id = spec(1).id;
+    let of = storage.contents().await.unwrap().volumes[&id].spec.clone();
+    let copy = |number| VolumeSpec {
+        id: spec(number).id,
+        kind: VolumeKind::Snapshot,
+        origin: Some(id.clone()),
+        ..of.clone()
+    };
+    for (number, given_up) in [(7, false), (8, true)] {
+        let snapshot = copy(number);
+        let answer = bed::open_with(Box::new(NoKeys)).copy(&id, &snapshot, Timestamp(1)).await;
+        assert!(matches!(answer, Err(StorageError::Key { .. })), "{answer:?}");
+        let (text, at) = (backup().await, transactions().await.0);
+        restore(&text, at, at, &format!("create = \"{}\"", snapshot.id)).await;
+        run(&format!("lvm lvchange -an {GROUP}/{}", snapshot.id)).await;
+        message(&format!("set_transaction_id {at} {}", at - 1)).await;
+        assert_eq!(transactions().await, (at, at - 1));
+        if given_up {
+            storage.grow(&id, Size::from_mib(64)).await.unwrap();
+            storage.destroy(&snapshot.id).await.unwrap();
+        } else {
+            storage.copy(&id, &snapshot, Timestamp(1)).await.unwrap();
+            assert!(storage.contents().await.unwrap().volumes[&snapshot.id].is_whole());
+            storage.destroy(&snapshot.id).await.unwrap();
+        }
+        settled().await;
+    }
+}
+
+/// LVM has a change in its queue that the kernel has made and counted; what it adds to that is not
+/// asked of the kernel. And the same where that was noticed, and then the power was cut.
+async fn a_volume_that_lvm_does_not_have_removed(storage: &dyn Storage) {
+    for number in [9, 10, 11] {
+        storage.make(&spec(number)).await.unwrap();
+        storage.retire(&spec(number).id, &Keeping::DEFAULT, Timestamp(1)).await.unwrap();
+    }
+    let thin_id = run(&format!("lvm lvs --noheadings -o thin_id {GROUP}/{}", spec(9).id)).await;
+    storage.destroy(&spec(9).id).await.unwrap();
+    let (text, at) = (backup().await, transactions().await.0);
+    restore(&text, at, at, &format!("delete = {}", thin_id.trim())).await;
+    storage.destroy(&spec(10).id).await.unwrap();
+    settled().await;
+
+    let thin_id = run(&format!("lvm lvs --noheadings -o thin_id {GROUP}/{}", spec(11).id)).await;
+    let answer = bed::open_with(Box::new(NoKeys)).destroy(&spec(11).id).await;
+    assert!(matches!(answer, Err(StorageError::Key { .. })), "{answer:?}");
+    message(&format!("create_thin {}", thin_id.trim())).await;
+    let view = storage.contents().await.unwrap().volumes[&spec(11).id].clone();
+    assert_eq!(view.state, VolumeState::Erasing);
+    assert_eq!(storage.destroy(&spec(11).id).await.unwrap(), Ensured::Made);
+    settled().await;
+}
+
+async fn message(text: &str) {
+    let command = Command::named("dmsetup").unwrap();
+    let command = command.args(["message", &format!("{GROUP}-thin-tpool"), "0", text]);
+    command.output().await.unwrap();
 }
 
 async fn a_suspended_pool_and_a_short_volume(storage: &dyn Storage) {

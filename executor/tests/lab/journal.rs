@@ -11,6 +11,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     Make(u32),
+    /// Makes so many, from that number on.
+    MakeAll(u32, u32),
     Grow(u32, Size),
     Retire(u32),
     TakeBack(u32),
@@ -19,6 +21,9 @@ pub(crate) enum Act {
     Snapshot(u32, u32),
     /// Makes a volume of the first, a snapshot, as the second.
     Restore(u32, u32),
+    /// Makes a clone of the first as the second.
+    Clone(u32, u32),
+    RemoveClone(u32),
     /// Writes a line with this number into the volume's file, and syncs it.
     Write(u32, u32),
 }
@@ -27,12 +32,15 @@ impl Act {
     fn text(self) -> String {
         match self {
             Self::Make(volume) => format!("make {volume} 0"),
+            Self::MakeAll(volume, count) => format!("make-all {volume} {count}"),
             Self::Grow(volume, to) => format!("grow {volume} {}", to.bytes()),
             Self::Retire(volume) => format!("retire {volume} 0"),
             Self::TakeBack(volume) => format!("take-back {volume} 0"),
             Self::Destroy(volume) => format!("destroy {volume} 0"),
             Self::Snapshot(of, volume) => format!("snapshot {of} {volume}"),
             Self::Restore(of, volume) => format!("restore {of} {volume}"),
+            Self::Clone(of, volume) => format!("clone {of} {volume}"),
+            Self::RemoveClone(volume) => format!("remove-clone {volume} 0"),
             Self::Write(volume, number) => format!("write {volume} {number}"),
         }
     }
@@ -40,16 +48,28 @@ impl Act {
     fn parse(text: &str) -> Self {
         let words: Vec<&str> = text.split(' ').collect();
         let (volume, number) = (words[1].parse().unwrap(), words[2].parse::<u64>().unwrap());
+        let other = u32::try_from(number);
         match words[0] {
             "make" => Self::Make(volume),
             "grow" => Self::Grow(volume, Size::from_bytes(number)),
             "retire" => Self::Retire(volume),
             "take-back" => Self::TakeBack(volume),
             "destroy" => Self::Destroy(volume),
-            "snapshot" => Self::Snapshot(volume, u32::try_from(number).unwrap()),
-            "restore" => Self::Restore(volume, u32::try_from(number).unwrap()),
-            "write" => Self::Write(volume, u32::try_from(number).unwrap()),
+            "make-all" => Self::MakeAll(volume, other.unwrap()),
+            "snapshot" => Self::Snapshot(volume, other.unwrap()),
+            "restore" => Self::Restore(volume, other.unwrap()),
+            "clone" => Self::Clone(volume, other.unwrap()),
+            "remove-clone" => Self::RemoveClone(volume),
+            "write" => Self::Write(volume, other.unwrap()),
             other => panic!("no act: {other}"),
+        }
+    }
+
+    /// How many numbers it takes that were not used before.
+    fn takes(self) -> u32 {
+        match self {
+            Self::MakeAll(_, count) => count,
+            _ => 1,
         }
     }
 }
@@ -59,8 +79,8 @@ impl Act {
 pub(crate) struct Expected {
     pub(crate) size: Size,
     pub(crate) retired: bool,
-    /// The volume that it is a snapshot of.
-    pub(crate) snapshot_of: Option<u32>,
+    /// The volume that it is a snapshot or clone of.
+    pub(crate) copy_of: Option<u32>,
     /// Lines whose writing was acknowledged: the volume that they were written into, and their
     /// numbers.
     pub(crate) written: Vec<(u32, u32)>,
@@ -88,11 +108,10 @@ impl Journal {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines() {
             match line.split_once(' ') {
-                Some(("ask", act)) => journal.in_flight = Some(Act::parse(act)),
+                Some(("ask", act)) => journal.begin(Act::parse(act)),
                 Some(("done", act)) => journal.apply(Act::parse(act)),
                 other => panic!("no line of a journal: {other:?}"),
             }
-            journal.used += 1;
         }
         let kept = if whole.is_empty() { 0 } else { whole.len() as u64 + 1 };
         journal.file.set_len(kept).unwrap();
@@ -101,8 +120,12 @@ impl Journal {
 
     pub(crate) fn ask(&mut self, act: Act) {
         self.line(&format!("ask {}\n", act.text()));
+        self.begin(act);
+    }
+
+    fn begin(&mut self, act: Act) {
         self.in_flight = Some(act);
-        self.used += 1;
+        self.used += act.takes();
     }
 
     pub(crate) fn done(&mut self, act: Act) {
@@ -118,35 +141,37 @@ impl Journal {
     fn apply(&mut self, act: Act) {
         self.in_flight = None;
         match act {
-            Act::Make(number) => {
-                let size = crate::storage::spec(number).size;
-                let fresh = Expected {
-                    size,
-                    retired: false,
-                    snapshot_of: None,
-                    written: Vec::new(),
-                    family: BTreeSet::from([number]),
-                };
-                assert!(self.volumes.insert(number, fresh).is_none(), "made twice");
-            }
+            Act::Make(number) => self.made(number),
+            Act::MakeAll(first, count) => (first..first + count).for_each(|it| self.made(it)),
             Act::Grow(number, to) => self.volumes.get_mut(&number).unwrap().size = to,
             Act::Retire(number) => self.volumes.get_mut(&number).unwrap().retired = true,
             Act::TakeBack(number) => self.volumes.get_mut(&number).unwrap().retired = false,
-            Act::Destroy(number) => assert!(self.volumes.remove(&number).is_some()),
-            Act::Snapshot(of, number) => {
-                let mut copy = self.volumes[&of].clone();
-                (copy.retired, copy.snapshot_of) = (true, Some(of));
-                assert!(self.volumes.insert(number, copy).is_none(), "made twice");
+            Act::Destroy(number) | Act::RemoveClone(number) => {
+                assert!(self.volumes.remove(&number).is_some());
             }
-            Act::Restore(of, number) => {
-                let mut copy = self.volumes[&of].clone();
-                (copy.retired, copy.snapshot_of) = (false, None);
-                copy.family.insert(number);
-                assert!(self.volumes.insert(number, copy).is_none(), "made twice");
-            }
+            Act::Snapshot(of, number) => self.copied(of, number, true, Some(of)),
+            Act::Clone(of, number) => self.copied(of, number, false, Some(of)),
+            Act::Restore(of, number) => self.copied(of, number, false, None),
             Act::Write(number, line) => {
                 self.volumes.get_mut(&number).unwrap().written.push((number, line));
             }
         }
+    }
+    fn made(&mut self, number: u32) {
+        let fresh = Expected {
+            size: crate::storage::spec(number).size,
+            retired: false,
+            copy_of: None,
+            written: Vec::new(),
+            family: BTreeSet::from([number]),
+        };
+        assert!(self.volumes.insert(number, fresh).is_none(), "made twice");
+    }
+
+    fn copied(&mut self, of: u32, number: u32, retired: bool, copy_of: Option<u32>) {
+        let mut copy = self.volumes[&of].clone();
+        (copy.retired, copy.copy_of) = (retired, copy_of);
+        copy.family.insert(number);
+        assert!(self.volumes.insert(number, copy).is_none(), "made twice");
     }
 }

@@ -63,7 +63,9 @@ fn against(
         let why = format!("it is {}", state.as_str());
         return no(Kind::Refused, why, "only attached and retired volumes have data to keep");
     }
-    let mut copies = host.reading.volumes.values().filter(|copy| copy.spec.copies(&spec.id));
+    let copies = host.reading.volumes.values().filter(|copy| copy.spec.copies(&spec.id));
+    // One that was cut short has the name and nothing else.
+    let mut copies = copies.filter(|copy| !copy.is_half_made());
     if let Some(copy) = copies.find(|copy| name.is_some() && copy.spec.name.as_ref() == name) {
         let why = format!("its snapshot {} has that name", copy.spec.id);
         return no(Kind::Refused, why, "choose another name");

@@ -104,6 +104,7 @@ fn against(
     let since = match state {
         VolumeState::Retired { since } => *since,
         VolumeState::Erasing => Timestamp::default(),
+        VolumeState::Making if at.view.is_half_made() => Timestamp::default(),
         VolumeState::Making | VolumeState::Attached => {
             let why = format!("it is {}, and only retired volumes are destroyed", state.as_str());
             return no(why, "take its slot or its mount off first");
@@ -115,13 +116,14 @@ fn against(
         let why = format!("its {kind} {copy} keeps its data readable");
         return no(why, &format!("tiedown volumes destroy {copy}"));
     }
-    if keeping.protect {
+    if keeping.protect && !at.view.is_half_made() {
         let hint = "say protect = false for it, adopt it into a slot so that it is marked anew, \
                     and take that off again";
         return no("it is protected".to_string(), hint);
     }
     let left = Millis(keeping.retention.0.saturating_sub(age(ground, at).unwrap_or_default().0));
-    if left.0 > 0 && *state != VolumeState::Erasing {
+    let kept = matches!(state, VolumeState::Retired { .. });
+    if left.0 > 0 && kept {
         let why = format!("it is kept for {}, of which {left} are left", keeping.retention);
         return no(why, "wait until then");
     }

@@ -23,17 +23,14 @@ pub(super) fn of(plan: &Plan, rollout: &Rollout) -> Vec<String> {
     dangers
 }
 
-/// A claim that goes is a slot that goes.
+/// A claim that goes is a slot that goes, or one that has another name from now on.
 fn of_lane(lane: &Lane) -> Option<String> {
     let acts = lane.claims_before.iter().chain(&lane.claims_after).chain(&lane.claims_on_failure);
-    acts.filter_map(|act| match act {
-        ClaimAct::Remove { slot } => Some(format!("it removes {slot}")),
-        ClaimAct::Write(_)
-        | ClaimAct::Hold { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
+    let slot = acts.filter_map(ClaimAct::removes).next()?;
+    Some(match lane.object.slot() {
+        Some(new) if new != slot => format!("it renames {slot} to {new}"),
+        Some(_) | None => format!("it removes {slot}"),
     })
-    .next()
 }
 
 fn of_step(plan: &Plan, step: &Step) -> Option<String> {
@@ -57,6 +54,7 @@ fn of_step(plan: &Plan, step: &Step) -> Option<String> {
                 .then(|| format!("it puts a copy in place of {} of {}", volume.source, volume.slot))
         }
         Act::MakePool { .. }
+        | Act::FetchImage { .. }
         | Act::AdoptVolume { .. }
         | Act::RemoveClone { .. }
         | Act::GrowVolume { .. }

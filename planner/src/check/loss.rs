@@ -46,6 +46,7 @@ fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
         | Act::RetireVolume { volume: id, .. }
         | Act::TakeBackVolume { volume: id, .. } => id == volume,
         Act::MakePool { .. }
+        | Act::FetchImage { .. }
         | Act::GrowVolume { .. }
         | Act::DestroyVolume { .. }
         | Act::RemoveClone { .. }
@@ -73,6 +74,9 @@ fn not_erasable(
     // Absent: a plan that is applied a second time finds it destroyed.
     let view = reading.volumes.get(volume)?;
     let keeping = &view.spec.keeping;
+    if view.is_half_made() {
+        return None;
+    }
     if keeping.protect {
         return Some("the volume is protected".into());
     }

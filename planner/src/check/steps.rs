@@ -87,7 +87,10 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, pools: &Pools<'_>, step: &Step) 
 
 fn needs_pool(act: &Act) -> bool {
     match act {
-        Act::MakePool { .. } | Act::StopInstance { .. } | Act::SuperviseInstance { .. } => false,
+        Act::MakePool { .. }
+        | Act::FetchImage { .. }
+        | Act::StopInstance { .. }
+        | Act::SuperviseInstance { .. } => false,
         Act::StartInstance { instance } => !instance.binds.is_empty(),
         Act::MakeVolume { .. }
         | Act::CopyVolume { .. }
@@ -113,7 +116,10 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
         let Some(reading) = world.reading(&step.host) else { continue };
         let why = match &step.act {
             // Making twice is making once; so a pool or volume that is there is as good.
-            Act::MakePool { .. } | Act::MakeVolume { .. } | Act::StartInstance { .. } => None,
+            Act::MakePool { .. }
+            | Act::MakeVolume { .. }
+            | Act::FetchImage { .. }
+            | Act::StartInstance { .. } => None,
             // Destroyed already.
             Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
             Act::AdoptVolume { name, volume } => not_adoptable(reading, name, volume),
@@ -184,6 +190,7 @@ enum Subject<'a> {
     Instance(&'a InstanceId),
     Slot(&'a SlotId),
     Foreign(&'a str),
+    Image(&'a str),
 }
 
 fn subject(fact: &Predicate) -> Subject<'_> {
@@ -210,6 +217,9 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         | Predicate::InstanceSupervised { instance, .. } => Subject::Instance(instance),
         Predicate::SlotIdle { slot } => Subject::Slot(slot),
         Predicate::Adoptable { name, .. } => Subject::Foreign(name),
+        Predicate::ImageAbsent { digest } | Predicate::ImageHere { digest } => {
+            Subject::Image(digest)
+        }
     }
 }
 
@@ -233,6 +243,7 @@ fn own(act: &Act, fact: &Predicate) -> bool {
             | Act::RemoveClone { volume },
             Subject::Volume(id),
         ) => volume == id,
+        (Act::FetchImage { digest, .. }, Subject::Image(of)) => digest == of,
         (Act::StartInstance { instance }, Subject::Instance(id)) => instance.id == *id,
         (Act::StartInstance { instance }, Subject::Slot(slot)) => instance.slot == *slot,
         (
@@ -284,6 +295,7 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
             Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume },
             Predicate::VolumeAbsent { volume: id },
         ) => volume == id,
+        (Act::FetchImage { digest, .. }, Predicate::ImageHere { digest: of }) => digest == of,
         (Act::StartInstance { instance }, Predicate::InstanceRuns { instance: id, release }) => {
             instance.id == *id && instance.release == *release
         }

@@ -360,7 +360,9 @@ pub(super) fn diff<'a>(
         let skip = claimed.contains(&spec.id)
             || back.contains(&spec.id)
             || desired.left_out.contains(&spec.slot.app);
-        if skip || !volume::is_retired(at.view) {
+        // A clone goes with the deploy that it was made for.
+        let half_made = at.view.is_half_made() && spec.kind != VolumeKind::Clone;
+        if skip || !(half_made || volume::is_retired(at.view)) {
             continue;
         }
         let object = || Object::Volume {
@@ -452,7 +454,14 @@ fn fate(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Fate {
                 }
             }
         }
-        VolumeState::Making | VolumeState::Attached => Fate::Kept(what),
+        VolumeState::Making => Fate::Due {
+            since: Timestamp::default(),
+            why: format!(
+                "its making on {} was begun and not finished; nobody ever had it",
+                at.host
+            ),
+        },
+        VolumeState::Attached => Fate::Kept(what),
     }
 }
 

@@ -140,6 +140,8 @@ pub struct Group {
     pub mounts: BTreeMap<SourceName, Mount>,
     /// Program and arguments; empty: the image's own.
     pub argv: Vec<String>,
+    /// Whether they take the place of an image's entrypoint, and do not follow it.
+    pub replaces_entrypoint: bool,
     /// Environment of the manifest.
     pub env: BTreeMap<String, String>,
     /// Files of the manifest.
@@ -220,6 +222,20 @@ pub struct Deploy {
     /// Whether a release of a group with mounts is tried on clones of one slot's volumes first.
     #[serde(default)]
     pub on_clones: bool,
+    /// What a slot goes back to whose new release does not come up.
+    #[serde(default)]
+    pub revert: Revert,
+}
+
+/// What a slot goes back to whose new release does not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revert {
+    /// Nothing: it stays as it is.
+    #[default]
+    Off,
+    /// The release before, on the same volumes.
+    Release,
 }
 
 /// How a new release replaces an old one.

@@ -64,6 +64,9 @@ pub struct Reading {
     pub volumes: BTreeMap<VolumeId, VolumeView>,
     /// Instances with our fleet's mark, by id.
     pub instances: BTreeMap<InstanceId, InstanceView>,
+    /// Digests of images that are there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
     /// What carries no mark of ours. Shown, never touched.
     pub foreign: Vec<Foreign>,
 }
@@ -141,6 +144,12 @@ impl VolumeView {
             VolumeState::Attached | VolumeState::Retired { .. } => self.formatted,
             VolumeState::Making | VolumeState::Erasing => false,
         }
+    }
+
+    /// Whether its making was begun and never finished: nobody ever had it.
+    #[must_use]
+    pub fn is_half_made(&self) -> bool {
+        self.state == VolumeState::Making && !self.formatted
     }
 
     /// The volume's name within its slot.

@@ -33,6 +33,14 @@ impl ClaimAct {
             Self::Loss { .. } => None,
         }
     }
+
+    /// The slot that it takes off, if it does that.
+    pub(crate) const fn removes(&self) -> Option<&SlotId> {
+        match self {
+            Self::Remove { slot } => Some(slot),
+            Self::Write(_) | Self::Hold { .. } | Self::Failed { .. } | Self::Loss { .. } => None,
+        }
+    }
 }
 
 impl Plan {
@@ -50,7 +58,7 @@ impl Plan {
         alone
     }
 
-    /// Slots that the plan does something to.
+    /// Slots that the plan does something to, under the names that they have and had.
     pub(crate) fn slots(&self) -> BTreeSet<&SlotId> {
         let lanes = self.rollouts.iter().flat_map(|rollout| &rollout.waves);
         let objects = lanes.flat_map(|wave| &wave.lanes).map(|lane| &lane.object);
@@ -65,12 +73,14 @@ impl Plan {
             | Object::Instance { .. }
             | Object::Foreign { .. } => None,
         });
-        slots.chain(self.corrections.iter().filter_map(ClaimAct::slot)).collect()
+        let corrected = self.corrections.iter().filter_map(ClaimAct::slot);
+        slots.chain(self.forgotten()).chain(corrected).collect()
     }
 
     fn objection(&self, slot: &SlotId, now: Option<&Claim>) -> Option<String> {
         let Some(now) = now else {
-            let gone = self.remembered.contains_key(slot) && !self.forgets(slot);
+            let gone =
+                self.remembered.contains_key(slot) && !self.forgotten().any(|gone| gone == slot);
             return gone.then(|| "it was removed since the plan was made".to_string());
         };
         if now.held {
@@ -101,13 +111,7 @@ impl Plan {
         })
     }
 
-    fn forgets(&self, slot: &SlotId) -> bool {
-        self.claims().any(|act| match act {
-            ClaimAct::Remove { slot: gone } => gone == slot,
-            ClaimAct::Write(_)
-            | ClaimAct::Hold { .. }
-            | ClaimAct::Failed { .. }
-            | ClaimAct::Loss { .. } => false,
-        })
+    fn forgotten(&self) -> impl Iterator<Item = &SlotId> {
+        self.claims().filter_map(ClaimAct::removes)
     }
 }

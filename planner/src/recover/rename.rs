@@ -153,8 +153,8 @@ impl Renames {
     }
 
     /// The names that an app had, if it was renamed.
-    pub(crate) fn app_before(&self, new: &AppName) -> Option<&AppName> {
-        self.apps.iter().find(|(_, to)| *to == new).map(|(from, _)| from)
+    pub(crate) fn apps_before<'n>(&'n self, new: &'n AppName) -> impl Iterator<Item = &'n AppName> {
+        self.apps.iter().filter(move |(_, to)| *to == new).map(|(from, _)| from)
     }
 
     /// The name that a group of an app, under its present name, has now.

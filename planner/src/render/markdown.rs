@@ -20,10 +20,14 @@ pub const LIMIT: usize = 65_536;
 /// Kept for what is said of parts that do not fit.
 const RESERVE: usize = 1_000;
 
-/// The comment, at most [`LIMIT`] bytes long, with a line break at its end.
+/// The comment, at most [`LIMIT`] bytes long, with a line break at its end. `opening` is put under
+/// its heading, whole: a few lines, or nothing.
 #[must_use]
-pub fn plan(plan: &Plan, report: &Report) -> String {
+pub fn plan(plan: &Plan, report: &Report, opening: &str) -> String {
     let mut page = format!("### {}\n", text::summary(plan, report, &Plain));
+    if !opening.is_empty() {
+        page.push_str(&format!("\n{opening}\n"));
+    }
     destroys(&mut page, plan);
     let mut cut = Cut::default();
     for part in parts::parts(plan, report) {
@@ -168,6 +172,22 @@ fn outdented(text: &str) -> String {
     out
 }
 
-fn escaped(text: &str) -> String {
+/// A comment that says why there is no plan: a title, lines that stay whole, and what was said.
+#[must_use]
+pub fn failure(title: &str, opening: &str, told: &str) -> String {
+    let fence = fence(told);
+    let room = LIMIT - RESERVE - opening.len() - title.len() - 2 * fence.len();
+    let mut end = told.len().min(room);
+    while !told.is_char_boundary(end) {
+        end -= 1;
+    }
+    let cut = if end < told.len() { "\n… and more: `tiedown plan`" } else { "" };
+    let told = told[..end].trim_end_matches('\n');
+    format!("### {title}\n\n{opening}\n\n{fence}\n{told}{cut}\n{fence}\n")
+}
+
+/// Text that is no markup.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

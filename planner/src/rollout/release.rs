@@ -19,6 +19,7 @@ use crate::plan::step::Step;
 use crate::plan::{ClaimAct, Gate, Lane, Rollout, RolloutId, Wave};
 use crate::recover::At;
 use crate::report::Kind;
+use crate::safety::lineage::Memory;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -101,7 +102,7 @@ fn one<'a>(
         let why = "its release command cannot be run".to_string();
         return Err((Kind::Blocked, why, "see what is said of its default group"));
     };
-    let record = site.inputs.claims.apps.get(&app.name);
+    let record = Memory::of(site.inputs, &site.ground.renames, &app.name).record();
     if record.and_then(|record| record.released.as_ref()) == Some(&runs.release) {
         return Ok(None);
     }

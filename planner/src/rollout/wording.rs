@@ -327,6 +327,9 @@ pub(super) fn cleared(host: &HostName, slot: &SlotId, view: &InstanceView, why: 
 pub(super) fn destroyed(doomed: &Doomed<'_>) -> Change {
     let view = doomed.at.view;
     let why = match (doomed.age, view.spec.keeping.on_remove) {
+        (None, _) if view.is_half_made() => {
+            "its making was begun and not finished; nobody ever had it".to_string()
+        }
         (None, _) => "its destruction was begun before".to_string(),
         (Some(age), OnRemove::Retain) => {
             format!("retired {age} ago; a person destroys it by name")

@@ -2,7 +2,7 @@
 //! its descendant, no longer does. Absence alone removes nothing.
 
 use crate::Inputs;
-use crate::model::claim::{AppRecord, GroupShape};
+use crate::model::claim::{AppRecord, GroupShape, Shape};
 use crate::model::desired::{Group, Lineage, Scale};
 use crate::model::name::{AppName, GroupName, SourceName};
 use crate::model::slot::SlotId;
@@ -35,19 +35,26 @@ pub(crate) struct Memory<'m> {
 }
 
 impl<'m> Memory<'m> {
-    /// Looks the app up, also under the name that it had.
+    /// Looks the app up, also under the names that it had.
     pub(crate) fn of(inputs: &Inputs<'m>, renames: &'m Renames, app: &'m AppName) -> Self {
         let (desired, claims) = (inputs.desired, inputs.claims);
-        let before = renames.app_before(app);
-        let lineage = desired.lineages.get(app);
-        let record = claims.apps.get(app);
+        // What is recorded under a name that was given up before asks for nothing.
+        let asks = |record: &&AppRecord| record.shape != Shape::default();
+        let before = || renames.apps_before(app).filter_map(|old| claims.apps.get(old)).find(asks);
+        let record = claims.apps.get(app).or_else(before);
+        let name = record.map_or(app, |record| &record.app);
         Self {
             app,
             renames,
-            record: record.or_else(|| claims.apps.get(before?)),
-            lineage: lineage.or_else(|| desired.lineages.get(before?)),
+            record,
+            lineage: desired.lineages.get(name),
             source_is_empty: desired.apps.is_empty() && desired.left_out.is_empty(),
         }
+    }
+
+    /// What the commit applied last is recorded to have asked for.
+    pub(crate) const fn record(&self) -> Option<&'m AppRecord> {
+        self.record
     }
 
     /// If the planned commit is an ancestor of the one applied last: nothing of the app is done.

@@ -211,3 +211,18 @@ fn with_auto_none_all_waits_and_with_auto_all_nothing_does() {
     let vouched = Leave { vouched: true, ..leave(Auto::None) };
     assert!(divided(&up, &vouched).1.now == planned.plan);
 }
+
+#[test]
+fn what_is_recorded_of_a_renamed_app_waits_with_it() {
+    let renamed = group("site", "app", 2, "data = \"10GB\"");
+    let renamed = format!("[apps.site]\nmoved = [\"web\"]\n{renamed}");
+    let mut fleet = asked(&group("web", "app", 2, "data = \"10GB\""), &renamed);
+    let (_, divided) = divided(&fleet, &Leave::default());
+    let why =
+        "it renames web/app/ewr/1 to site/app/ewr/1; it renames web/app/ewr/2 to site/app/ewr/2";
+    assert_eq!(waits(&divided), [format!("site: {why}")]);
+    assert_eq!(divided.now.records, [], "it still says what may be removed");
+    fleet.apply(&fleet.plan().plan, &BTreeSet::new());
+    let recorded = |app: &str| &fleet.claims.apps[&app.parse().unwrap()].shape.groups;
+    assert_eq!((recorded("site").len(), recorded("web").len()), (1, 0));
+}

@@ -17,6 +17,7 @@ mod manifests;
 mod markdown;
 mod plan;
 mod properties;
+mod remainder;
 mod render;
 mod scenarios;
 mod simulate;

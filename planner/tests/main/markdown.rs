@@ -67,7 +67,7 @@ proptest! {
             hint: None,
         });
         let report = Report { lines: lines.collect(), drift: Vec::new(), history_unknown: Vec::new() };
-        let comment = markdown::plan(&plan, &report);
+        let comment = markdown::plan(&plan, &report, "");
         prop_assert!(comment.len() <= LIMIT, "{} bytes", comment.len());
         prop_assert!(comment.contains(&text::summary(&plan, &report, &Plain)));
         prop_assert!(!comment.contains("hunter"));
@@ -88,7 +88,7 @@ fn what_is_put_away_comes_before_what_is_refused() {
     let object = Object::Slot { slot: slot(9) };
     let line = Line { kind: Kind::Refused, object, why: "it is not".to_string(), hint: None };
     let report = Report { lines: vec![line], history_unknown: vec![slot(7)], drift: Vec::new() };
-    let told = markdown::plan(&all, &report);
+    let told = markdown::plan(&all, &report, "");
     let order =
         ["**1 volume will be put away**", "**Refused**", "**History unknown", "web/app/ewr/7"];
     let places: Vec<_> = order.iter().map(|words| told.find(words)).collect();
@@ -145,6 +145,6 @@ web/app: rolling, at most 1 of 2 slots down at once
 
 </details>
 ";
-    let told = markdown::plan(&all, &report).replace(volume(4).id.as_str(), "VOL4");
+    let told = markdown::plan(&all, &report, "").replace(volume(4).id.as_str(), "VOL4");
     assert_eq!(told, expected);
 }

@@ -1,48 +1,57 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
-mod published;
 mod saved;
 pub(super) mod summary;
 
+use super::comment::ForgeArgs;
 use super::error::Usage;
 use super::exit::{Ending, Exit};
 use super::global::{Apps, Global};
 use super::output::{Closed, Format, Output};
 use super::plan::{Allowed, is_idle, of_report, show};
 use super::progress::Progress;
+use super::review::{Source, UnderReview, digest, is_the_one, may_be_applied};
 use super::{status, stop};
 use crate::fleet::{Abilities, Hosts, Records};
 use crate::pass::{Ask, Looked, PassError, checks, checks_of};
+use crate::repository::Repository;
 use executor::apply::{Options, Outcome};
 use planner::check::Checked;
+use planner::document::SavedPlan;
 use planner::plan::Plan;
-use published::Published;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Show the plan, ask, and apply it; a summary always. A saved plan is not asked about.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tiedown apply
   tiedown apply --auto-approve --app web
+  tiedown apply --auto-approve --base origin/main --head feature --number 7
   tiedown plan -o plan.json && tiedown apply plan.json")]
 pub(super) struct Args {
     /// A plan saved by `tiedown plan -o`.
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", conflicts_with = "base")]
     saved: Option<PathBuf>,
     /// Do not ask.
     #[arg(long)]
     auto_approve: bool,
+    /// Apply only the very plan that has this digest, as a comment on a change shows it.
+    #[arg(long, value_name = "DIGEST", value_parser = digest, conflicts_with = "saved")]
+    digest: Option<String>,
     /// Steps at once.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     parallelism: u16,
     /// How long to wait for someone else's lock, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
+    #[command(flatten)]
+    review: UnderReview,
+    #[command(flatten)]
+    forge: ForgeArgs,
     #[command(flatten)]
     apps: Apps,
     #[command(flatten)]
@@ -83,6 +92,29 @@ fn asks(args: &Args, output: Output) -> Result<bool, Usage> {
     Ok(asks)
 }
 
+/// What is read, if it may be applied at all.
+async fn source<'r>(
+    args: &Args,
+    saved: Option<&SavedPlan>,
+    (global, repository, abilities, output): (&Global, &'r Repository, &Abilities, Output),
+) -> anyhow::Result<Source<'r>> {
+    let source = match saved.and_then(|saved| saved.plan.commit.as_ref()) {
+        Some(commit) => {
+            let snapshot = repository.at(commit)?;
+            let settings = global.settings(&snapshot, abilities, output)?;
+            Source { snapshot, settings, change: None, of_settings: None }
+        }
+        None => args.review.source(global, repository, abilities, output)?,
+    };
+    if let Some(change) = &source.change {
+        may_be_applied(change, &source, &args.forge).await?;
+    }
+    match abilities.missing(&source.settings) {
+        Some((message, hint)) => Err(Usage::new(message, hint).into()),
+        None => Ok(source),
+    }
+}
+
 async fn begin(
     args: &Args,
     global: &Global,
@@ -92,17 +124,12 @@ async fn begin(
     let asks = asks(args, output)?;
     let saved = args.saved.as_deref().map(saved::read).transpose()?;
     let repository = global.repository()?;
-    let snapshot = match saved.as_ref().and_then(|saved| saved.plan.commit.as_ref()) {
-        Some(commit) => repository.at(commit)?,
-        None => global.snapshot(&repository)?,
-    };
     let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    if let Some((message, hint)) = abilities.missing(&settings) {
-        return Err(Usage::new(message, hint).into());
-    }
+    let reading = (global, &repository, &abilities, output);
+    let Source { snapshot, settings, change, .. } = source(args, saved.as_ref(), reading).await?;
     let looking = Records::look(&settings)?;
-    let selection = args.apps.selection();
+    let mut selection = args.apps.selection();
+    selection.within = change.map(|change| change.apps);
     let mut ask = Ask {
         snapshot: &snapshot,
         settings: &settings,
@@ -114,6 +141,7 @@ async fn begin(
     ask.guard_records()?;
     tell_unended(&looking, output)?;
     let mut looked = ask.look().await?;
+    is_the_one(args.digest.as_deref(), &looked.plan)?;
     let is_saved = saved.is_some();
     if let Some(saved) = saved {
         saved::same_source(&saved, &ask, &repository, global, &looked).await?;
@@ -214,20 +242,8 @@ pub(super) async fn carry_out(
         true => checks_of(ask.snapshot, ask.settings),
         false => checks(&looked.desired),
     };
-    let changed = Arc::new(Notify::new());
-    let (settings, records) = (ask.settings, ask.records);
-    let published = Published { settings, hosts, records, checks: &checks, output };
-    let notify = Arc::clone(&changed);
-    let say = Box::new(move |event| {
-        progress.tell(&event);
-        if published::changes(&event) {
-            notify.notify_one();
-        }
-    });
-    let outcome = tokio::select! {
-        outcome = ask.apply(checked, hosts, &options, say, Arc::clone(stop)) => outcome,
-        never = published.keep(&changed) => match never {},
-    };
+    let say = Box::new(move |event| progress.tell(&event));
+    let outcome = ask.apply(checked, hosts, &checks, &options, say, Arc::clone(stop)).await;
     let outcome = match outcome {
         Err(PassError::Apply(error)) => {
             return Err(anyhow::Error::from(PassError::Apply(error))
@@ -238,16 +254,13 @@ pub(super) async fn carry_out(
     let outcome = outcome.with(&looked.behind, &looked.not_tried);
     let ending = ending(&outcome, looked);
     if is_idle(looked) && output.format == Format::Text {
-        published.look_and_publish().await;
         return Ok(ending.exit());
     }
     if output.passes_on && output.format == Format::Text {
-        published.look_and_publish().await;
         output.say(&summary::summary(&outcome, &looked.plan));
         return Ok(ending.exit());
     }
     let status = status::look(ask.settings, hosts, ask.records, &checks).await?;
-    published.publish(&status);
     let told = match output.format {
         Format::Text => {
             let text = format!(

@@ -7,7 +7,6 @@ use super::global::Global;
 use super::output::{Format, Output};
 use crate::fleet::{Abilities, Records};
 use crate::pass::Ask;
-use crate::pass::by_itself::Known;
 use crate::pass::rules::in_force;
 use crate::prepare::selection::Selection;
 use crate::serve::shown;
@@ -49,15 +48,7 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
         selection: &selection,
         permits: Permits::NONE,
     };
-    ask.guard_records()?;
-    let known = Known {
-        orders: &orders,
-        rules: &rules,
-        vouched: false,
-        has_seen_all: true,
-        asks_only: true,
-    };
-    let decided = ask.decide(&known).await?;
+    let decided = ask.would_wait(&orders, &rules).await?;
     let Some(digest) = &args.digest else {
         match output.format {
             Format::Json => {

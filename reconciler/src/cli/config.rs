@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Look at single manifests.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown config show web/fly.toml")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

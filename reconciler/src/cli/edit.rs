@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 
 /// Change a manifest on disk in place; comments and layout stay.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown edit scale web app ewr=3 --commit
+  tiedown edit size web data 20GB")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,

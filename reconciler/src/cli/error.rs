@@ -95,6 +95,16 @@ pub(super) fn tell(error: &anyhow::Error, output: Output) -> Ending {
     found.ending
 }
 
+/// All that is told of an error, as one text.
+pub(super) fn whole(error: &anyhow::Error) -> String {
+    let found = find(error);
+    let mut text: String = found.settings.iter().map(|p| p.render(false) + "\n").collect();
+    text += &found.mistakes.map(text_of).unwrap_or_default();
+    text += &format!("error: {error:#}\n");
+    text += &found.hint.map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+    text
+}
+
 /// The way out of an error, if there is a general one.
 pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
     find(error).hint

@@ -45,6 +45,8 @@ pub(super) enum Exit {
     Incomplete,
     /// Not all that is wanted can be done now.
     Wanting,
+    /// As the program ended that it ran.
+    Program(u8),
     /// Ended by ^C.
     Interrupted,
     /// Ended by SIGTERM.
@@ -91,6 +93,7 @@ impl Exit {
             Self::Partly => 6,
             Self::Incomplete => 7,
             Self::Wanting => 8,
+            Self::Program(status) => status,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -103,7 +106,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What every help page ends with.
+/// What the help of all ends with.
 pub(super) const TABLE: &str = "\
 Exit codes:
   0    done, or nothing to do, and nothing is left wanting

@@ -83,7 +83,7 @@ impl Apps {
         crate::prepare::selection::Selection {
             only: self.only.clone(),
             except: self.except.clone(),
-            tolerant: false,
+            ..crate::prepare::selection::Selection::default()
         }
     }
 }

@@ -7,7 +7,6 @@ use super::output::Output;
 use super::plan::show;
 use crate::fleet::{Abilities, Records};
 use crate::pass::Ask;
-use crate::pass::by_itself::Known;
 use crate::pass::rules::in_force;
 use crate::prepare::selection::Selection;
 use crate::repository::{Place, Repository};
@@ -40,8 +39,14 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Which {
     /// Refuse a push to the branch whose manifests have mistakes, or whose plan a guard refuses.
+    #[command(
+        after_help = "Examples:\n  exec tiedown hook pre-receive --branch main    # in hooks/pre-receive"
+    )]
     PreReceive(Branch),
     /// Run a pass over what was pushed, and tell how it goes. It goes on if nobody listens.
+    #[command(
+        after_help = "Examples:\n  exec tiedown hook post-receive --branch main    # in hooks/post-receive"
+    )]
     PostReceive(Branch),
 }
 
@@ -139,15 +144,7 @@ async fn judge(
         selection: &Selection::default(),
         permits: Permits::NONE,
     };
-    ask.guard_records()?;
-    let known = Known {
-        orders: &orders,
-        rules: &rules,
-        vouched: false,
-        has_seen_all: true,
-        asks_only: true,
-    };
-    let decided = ask.decide(&known).await?;
+    let decided = ask.would_wait(&orders, &rules).await?;
     show(&decided.looked, output)?;
     let refused = decided.looked.report.lines.iter().filter(|line| line.kind == Kind::Refused);
     let refused: Vec<String> =

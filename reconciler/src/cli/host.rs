@@ -23,6 +23,7 @@ use std::time::Duration;
 
 /// Prepare a host's disks.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown host init ewr-1 --disk /dev/nvme1n1")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 /// Try the keys of encrypted volumes, and keep them elsewhere too.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tiedown keys verify\n  tiedown keys export -o keys.bundle")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

@@ -1,15 +1,13 @@
 //! `tiedown plan`: what would change and why, and what would not and why not.
 
-use super::error::Refused;
 use super::exit::Ending;
-use super::global::{Apps, Asked, Global};
+use super::global::{Asked, Global};
 use super::output::{Format, Output};
 use super::paint::Ansi;
-use crate::fleet::{Abilities, Records};
-use crate::pass::{Ask, Looked};
-use crate::settings::Settings;
+use super::review::{Made, Subject, told};
+use crate::pass::Looked;
 use anyhow::Context;
-use planner::document::{ObservedDocument, SavedPlan};
+use planner::document::SavedPlan;
 use planner::model::permit::{Permit, Permits};
 use planner::render::{json, markdown, text};
 use planner::report::{Kind, Report};
@@ -22,10 +20,10 @@ use std::path::{Path, PathBuf};
   tiedown plan --app web --rev feature
   tiedown plan -o plan.json && tiedown apply plan.json
   tiedown plan --detailed-exitcode --format json
-  tiedown plan --format markdown > comment.md")]
+  tiedown plan --base origin/main --server https://tiedown.example.com --format markdown")]
 pub(super) struct Args {
     /// Save the plan to a file, for `tiedown apply FILE`.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["base", "observed", "server"])]
     out: Option<PathBuf>,
     /// Exit with 2 if there are changes.
     #[arg(long)]
@@ -33,11 +31,8 @@ pub(super) struct Args {
     /// Write the plan as JSON to a file too.
     #[arg(long, value_name = "FILE")]
     json_into: Option<PathBuf>,
-    /// Plan from a document of `tiedown observe` instead of looking.
-    #[arg(long, value_name = "FILE", conflicts_with = "out")]
-    observed: Option<PathBuf>,
     #[command(flatten)]
-    apps: Apps,
+    subject: Subject,
     #[command(flatten)]
     allowed: Allowed,
 }
@@ -80,63 +75,54 @@ pub(super) fn of_volume(allowed: bool) -> Permits {
 
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    if let Some((message, hint)) = abilities.missing(&settings) {
-        output.warn(&format!("{message}; {hint}"));
-    }
-    let records = Records::look(&settings)?;
-    let ask = Ask {
-        snapshot: &snapshot,
-        settings: &settings,
-        abilities: &abilities,
-        records: &records,
-        selection: &args.apps.selection(),
-        permits: args.allowed.permits(),
-    };
-    let looked = match &args.observed {
-        Some(path) => ask.look_at(read_observed(path, &settings)?)?,
-        None => {
-            ask.guard_records()?;
-            let looked = ask.look().await?;
-            ask.judge(&looked.plan, &looked.observed, &looked.claims)?;
-            looked
-        }
-    };
+    let made = args.subject.plan(args.allowed.permits(), global, &repository, output).await?;
+    let Made { looked, change, .. } = &made;
     if let Some(path) = &args.out {
         let saved = SavedPlan::new(looked.plan.clone(), looked.report.clone(), &looked.claims);
         write(path, &saved.to_json())?;
     }
     if let Some(path) = &args.json_into {
-        let mut document = serde_json::to_string_pretty(&json::plan(&looked.plan, &looked.report))?;
+        let mut document = serde_json::to_string_pretty(&made.json())?;
         document.push('\n');
         write(path, &document)?;
     }
     match global.format {
         Asked::Markdown => {
-            tell_beside(&looked, output);
-            output.result(&markdown::plan(&looked.plan, &looked.report))?;
+            tell_beside(looked, output);
+            output.result(&made.markdown(""))?;
         }
-        Asked::Text | Asked::Json | Asked::Sarif => show(&looked, output)?,
+        Asked::Text => {
+            if let Some(change) = change {
+                output.result(&format!("{}\n\n", told(change, &looked.plan, false)))?;
+            }
+            show(looked, output)?;
+        }
+        Asked::Json | Asked::Sarif => show(looked, output)?,
     }
     if output.format == Format::Json {
-        output.json(&json::plan(&looked.plan, &looked.report))?;
+        output.json(&made.json())?;
     }
-    let changes = args.detailed_exitcode && !is_idle(&looked);
+    let changes = args.detailed_exitcode && !is_idle(looked);
     Ok(Ending { changes, ..of_report(&looked.report) })
 }
 
-fn read_observed(path: &Path, settings: &Settings) -> anyhow::Result<ObservedDocument> {
-    let what = || format!("cannot use the observations {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(what)?;
-    let document = ObservedDocument::from_json(&text).with_context(what)?;
-    if document.fleet != settings.fleet {
-        let message = format!("the observations are of the fleet {}", document.fleet);
-        let hint = format!("observe {} itself", settings.fleet);
-        return Err(Refused { message, hint }.into());
+impl Made {
+    /// For programs.
+    fn json(&self) -> serde_json::Value {
+        let mut document = json::plan(&self.looked.plan, &self.looked.report);
+        if let Some(change) = &self.change {
+            document["tiedown"]["change"] = serde_json::json!(change);
+        }
+        document
     }
-    Ok(document)
+
+    /// For a comment, with more lines at its beginning.
+    pub(super) fn markdown(&self, more: &str) -> String {
+        let change = self.change.as_ref().map(|change| told(change, &self.looked.plan, true));
+        let opening = [change.as_deref().unwrap_or_default(), more];
+        let opening: Vec<&str> = opening.into_iter().filter(|part| !part.is_empty()).collect();
+        markdown::plan(&self.looked.plan, &self.looked.report, &opening.join("\n\n"))
+    }
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

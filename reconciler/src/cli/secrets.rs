@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 /// Values are sealed on this machine and stand nowhere else: a release names a version of each.
 /// What changes here reaches instances with the next apply.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown secrets set web API_TOKEN < token.txt && tiedown apply --app web")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

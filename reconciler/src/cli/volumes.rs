@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 /// Show volumes, take snapshots and go back to them, destroy retired ones, or give one to a slot.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tiedown volumes list
+  tiedown volumes snapshot vol_0123456789abcdef")]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,

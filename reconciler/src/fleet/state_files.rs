@@ -41,7 +41,7 @@ impl StateFiles {
                 name.into()
             })
             .collect();
-        own.push(state.machine_id());
+        own.extend([state.machine_id(), state.told_drift()]);
         let hosts_dir = root.join("hosts");
         let hosts: BTreeSet<PathBuf> = settings
             .hosts

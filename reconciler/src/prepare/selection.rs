@@ -1,4 +1,4 @@
-//! Which apps a pass is about: `--app` and `--exclude-app`.
+//! Which apps a pass is about: `--app` and `--exclude-app`, and what a change touches.
 
 use planner::model::name::AppName;
 use std::collections::BTreeSet;
@@ -10,6 +10,8 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Not these.
     pub except: Vec<String>,
+    /// Of them only those that a change touches, if it is about one.
+    pub within: Option<BTreeSet<AppName>>,
     /// Whether apps whose manifests have mistakes are left as they are, and the others go on; else
     /// a mistake ends it all.
     pub tolerant: bool,
@@ -41,7 +43,9 @@ impl Selection {
         }
         let listed = |list: &[String], app: &AppName| list.iter().any(|name| name == app.as_str());
         let out = |app: &&AppName| {
-            listed(&self.except, app) || !(self.only.is_empty() || listed(&self.only, app))
+            listed(&self.except, app)
+                || !(self.only.is_empty() || listed(&self.only, app))
+                || self.within.as_ref().is_some_and(|within| !within.contains(*app))
         };
         Ok(known.iter().filter(out).cloned().collect())
     }
@@ -57,7 +61,8 @@ mod tests {
             ["store", "web", "worker"].map(|name| AppName::new(name).unwrap()).into();
         let select = |only: &[&str], except: &[&str]| {
             let own = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-            let selection = Selection { only: own(only), except: own(except), tolerant: false };
+            let selection =
+                Selection { only: own(only), except: own(except), ..Selection::default() };
             let left_out = selection.left_out(&known)?;
             Ok(left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         };
@@ -65,6 +70,9 @@ mod tests {
         assert_eq!(select(&["web"], &[]), Ok("store worker".to_owned()));
         assert_eq!(select(&[], &["web"]), Ok("web".to_owned()));
         assert_eq!(select(&["web", "store"], &["web"]), Ok("web worker".to_owned()));
+        let touched = Some([AppName::new("web").unwrap()].into());
+        let within = Selection { within: touched, ..Selection::default() };
+        assert_eq!(within.left_out(&known).unwrap().len(), 2);
         let wrong = SelectionError { name: "stroe".into(), near: Some("store".into()) };
         assert_eq!(select(&[], &["stroe"]), Err(wrong));
     }

@@ -115,7 +115,8 @@ struct State {
     orders: Option<Arc<dyn Orders>>,
     has_seen_all: bool,
     acted: bool,
-    vouched: Option<(CommitId, bool)>,
+    /// A commit that was vouched for. Of one that was not, somebody may still tag it.
+    vouched: Option<CommitId>,
     told: Option<String>,
 }
 
@@ -214,13 +215,11 @@ impl Passes {
 
     async fn vouched(&self, repository: &Repository, commit: &CommitId) -> bool {
         let Some(signers) = &self.signers else { return false };
-        if let Some((known, vouched)) = &self.state().vouched
-            && known == commit
-        {
-            return *vouched;
+        if self.state().vouched.as_ref() == Some(commit) {
+            return true;
         }
         let vouched = is_vouched(repository.git_dir(), commit, signers).await;
-        self.state().vouched = Some((commit.clone(), vouched));
+        self.state().vouched = vouched.then(|| commit.clone());
         vouched
     }
 
@@ -319,9 +318,14 @@ impl Work for Passes {
             Err(error) => Err(error),
         };
         match fetched {
-            Ok((_, commit)) => {
+            Ok((repository, commit)) => {
                 self.shown.fetched(Ok(commit.as_str()));
-                Ok(Seen { commit: commit.to_string(), orders: self.said() })
+                let mut orders = self.said();
+                if self.signers.is_some() {
+                    // A tag may vouch for the commit.
+                    orders += &repository.tags().unwrap_or_default();
+                }
+                Ok(Seen { commit: commit.to_string(), orders })
             }
             Err(error) => {
                 let why = executor::chain(&error);

@@ -32,10 +32,20 @@ pub fn read(file: &str, text: &str, machine: &Machine) -> Result<Settings, Vec<P
             return None;
         };
         let hosts = hosts(&mut reader, &written.hosts, &state_dir, machine);
-        let (policy, serve) = (written.policy, written.serve);
+        let (policy, serve, require) = (written.policy, written.serve, written.require);
         let (include, exclude) = (written.include, written.exclude);
         let (fleet, endpoints) = (written.fleet, written.endpoints);
-        Some(Settings { fleet, state_dir, include, exclude, hosts, policy, endpoints, serve })
+        Some(Settings {
+            fleet,
+            state_dir,
+            include,
+            exclude,
+            hosts,
+            policy,
+            endpoints,
+            serve,
+            require,
+        })
     });
     match settings {
         Some(settings) if reader.is_clean() => Ok(settings),
@@ -69,7 +79,7 @@ fn hosts(
     let mut hosts = BTreeMap::new();
     for (index, host) in written.iter().enumerate() {
         let subnet = host.subnet.clone().or_else(|| {
-            let subnet = default_subnet(index, shares_ports(host.runtime, machine))?;
+            let subnet = default_subnet(index, shares_ports(&host.runtime, machine))?;
             Some(At { value: subnet, span: host.name.span.clone() })
         });
         let Some(subnet) = subnet else {
@@ -108,17 +118,18 @@ fn hosts(
             None => StorageSettings::Local { path },
         };
         let keys = host.keys.clone();
-        let settings = HostSettings { spec, storage, runtime: host.runtime, keys };
+        let settings = HostSettings { spec, storage, runtime: host.runtime.clone(), keys };
         hosts.insert(host.name.value.clone(), settings);
         subnets.push((&host.name.value, subnet));
     }
     hosts
 }
 
-const fn shares_ports(runtime: RuntimeDriver, machine: &Machine) -> bool {
+const fn shares_ports(runtime: &RuntimeDriver, machine: &Machine) -> bool {
     match runtime {
         RuntimeDriver::Process { network: ProcessNetwork::Own } => machine.shares_ports,
         RuntimeDriver::Process { network: ProcessNetwork::Host } => true,
+        RuntimeDriver::Docker { .. } => false,
     }
 }
 

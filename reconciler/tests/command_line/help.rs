@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 51] = [
+const COMMANDS: [&str; 55] = [
     "",
     "init",
     "doctor",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 51] = [
     "edit scale",
     "edit size",
     "plan",
+    "comment",
     "apply",
     "observe",
     "simulate",
@@ -38,6 +39,7 @@ const COMMANDS: [&str; 51] = [
     "unhold",
     "restart",
     "run",
+    "exec",
     "serve",
     "hook",
     "hook pre-receive",
@@ -49,6 +51,8 @@ const COMMANDS: [&str; 51] = [
     "resume",
     "host",
     "host init",
+    "install",
+    "install systemd",
     "keys",
     "keys export",
     "keys verify",
@@ -68,6 +72,7 @@ fn help_is_as_written_down() {
         args.push("--help");
         let said = repo.run(&args);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{said}");
+        assert!(said.out.contains("\nExamples:\n  "), "{command} shows no example");
         let name =
             if command.is_empty() { "tiedown".to_owned() } else { command.replace(' ', "-") };
         let path = folder.join(format!("{name}.txt"));

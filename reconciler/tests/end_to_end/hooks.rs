@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A bare repository beside the fleet's own, with both hooks.
-fn bare(fleet: &Fleet) -> PathBuf {
+pub(super) fn bare(fleet: &Fleet) -> PathBuf {
     let bare = fleet.root_path().join("bare.git");
     fleet.git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
     for hook in ["pre-receive", "post-receive"] {
@@ -151,6 +151,9 @@ fn a_pass_goes_on_when_nobody_listens_any_more() {
     assert!(Command::new("kill").args(["-9", "--", &group]).status().unwrap().success());
     push.wait().unwrap();
     eventually("all is there", || fleet.run(&["plan", "--detailed-exitcode"]).code == 0);
+    // It may still look whether more is to be done.
+    let said = fleet.run(&["serve", "--once", "--lock-timeout", "60"]);
+    assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
     assert_eq!(fleet.slots().len(), 4);
     fleet.assert_one_to_one();
 }

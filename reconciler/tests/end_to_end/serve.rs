@@ -3,6 +3,7 @@
 
 mod daemon;
 mod remote;
+mod setback;
 mod soak;
 
 use super::fleet::{Fleet, eventually, kill_9, store_manifest};

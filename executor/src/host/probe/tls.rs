@@ -41,6 +41,14 @@ pub(super) async fn wrap(
     connector.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))
 }
 
+/// What speaks TLS with whoever one of the machine's own authorities vouches for.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn verifying_connector() -> Result<TlsConnector, String> {
+    Ok(TlsConnector::from((*VERIFYING).clone()?))
+}
+
 fn verifying() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     // One that cannot be read is as one that is not there: what it signed does not verify.

@@ -1,6 +1,8 @@
 //! Keeps one instance: takes its holds, brings its tree up, restarts it as its policy says, takes
 //! it down when asked, and writes down what is. One process per instance; the tree dies with it.
 
+mod contained;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -118,6 +120,25 @@ fn lock(place: &Place, launch: &Launch, myself: &Identity) -> Result<File, Refus
     Ok(lock)
 }
 
+/// What a supervisor keeps for one run: a process tree of ours, or a container.
+trait Kept {
+    /// Until its program has ended.
+    async fn end(&mut self) -> Result<End, Refusal>;
+
+    /// Sends its program a signal.
+    async fn signal(&mut self, signal: i32);
+}
+
+impl Kept for Tree {
+    async fn end(&mut self) -> Result<End, Refusal> {
+        Self::end(self).await
+    }
+
+    async fn signal(&mut self, signal: i32) {
+        Self::signal(self, signal).await;
+    }
+}
+
 struct Supervisor<'a> {
     place: &'a Place,
     launch: Launch,
@@ -150,7 +171,10 @@ impl Supervisor<'_> {
         let (mut restarts, mut row) = (0, 0);
         loop {
             let began = Instant::now();
-            let end = self.once(&holds, restarts).await;
+            let end = match self.launch.engine.clone() {
+                Some(engine) => self.once_in_engine(&engine, &holds, restarts).await,
+                None => self.once(&holds, restarts).await,
+            };
             self.cage.remove();
             network::unplug(&self.launch.network).await?;
             hold::released(&self.launch.binds).await?;
@@ -257,7 +281,7 @@ impl Supervisor<'_> {
     }
 
     /// Until the program has ended, by itself or because we were asked.
-    async fn watch(&mut self, tree: &mut Tree) -> Result<End, Refusal> {
+    async fn watch(&mut self, kept: &mut impl Kept) -> Result<End, Refusal> {
         let limit = self.launch.ends_within_ms.map(Duration::from_millis);
         let too_long = async {
             match limit {
@@ -266,7 +290,7 @@ impl Supervisor<'_> {
             }
         };
         tokio::select! {
-            end = tree.end() => return end,
+            end = kept.end() => return end,
             _ = self.term.recv() => self.stopping = true,
             () = too_long => {
                 let millis = self.launch.ends_within_ms.unwrap_or_default();
@@ -276,9 +300,9 @@ impl Supervisor<'_> {
             }
         }
         self.heed();
-        tree.signal(self.launch.kill_signal).await;
+        kept.signal(self.launch.kill_signal).await;
         let patience = Duration::from_millis(self.launch.kill_timeout_ms);
-        tokio::time::timeout(patience, tree.end()).await.unwrap_or_else(|_| {
+        tokio::time::timeout(patience, kept.end()).await.unwrap_or_else(|_| {
             let millis = patience.as_millis();
             let line = format!("the program did not stop within {millis} ms and is killed");
             log::say(&self.place.log(), &line);

@@ -185,6 +185,8 @@ impl LocalStorage {
         match record.state {
             VolumeState::Retired { .. } if !record.spec.keeping.protect => {}
             VolumeState::Erasing => {}
+            // Nobody ever had it.
+            VolumeState::Making if !record.formatted => {}
             VolumeState::Retired { .. } | VolumeState::Making | VolumeState::Attached => {
                 return Err(conflict(id, &record));
             }

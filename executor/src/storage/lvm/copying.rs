@@ -9,7 +9,7 @@ use super::marks::Label;
 use super::program::{LONG, lvm, program, run, status, to_end};
 use super::record::VolumeRecord;
 use super::status::Target;
-use super::{LvmStorage, Volume, conflict, header, kernel, life, unreadable};
+use super::{HEADER, LvmStorage, Volume, conflict, header, kernel, life, unreadable};
 use crate::ensure::Ensured;
 use crate::names;
 use crate::storage::StorageError;
@@ -156,12 +156,12 @@ impl LvmStorage {
             Found::Whole(volume) if volume.label.spec.kind == VolumeKind::Clone => volume,
             Found::Whole(volume) => return Err(life::not_so(&volume.label)),
             Found::Begun(record) if record.spec.kind == VolumeKind::Clone => {
-                return self.forget_all(id).map(|()| Ensured::Made);
+                return self.forget_all(id).await.map(|()| Ensured::Made);
             }
             Found::Begun(record) => {
                 return Err(conflict(id, format!("is {}", record.state.as_str())));
             }
-            Found::Gone(_) => return self.forget_all(id).map(|()| Ensured::Made),
+            Found::Gone(_) => return self.forget_all(id).await.map(|()| Ensured::Made),
             Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
         };
         self.erase_all(*volume).await
@@ -179,6 +179,11 @@ fn can_be_copied(origin: &Volume, spec: &VolumeSpec) -> Result<(), StorageError>
     };
     if whole_now && of.size == spec.size && origin.lv.size == whole(spec.size) {
         return Ok(());
+    }
+    if whole_now && origin.lv.size > whole(of.size) {
+        let (id, to) = (&of.id, origin.lv.size.minus(HEADER));
+        let found = format!("was not grown to the end, from {} to {to}: grow it first", of.size);
+        return Err(conflict(id, found));
     }
     Err(life::not_so(&origin.label))
 }

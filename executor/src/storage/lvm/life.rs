@@ -138,11 +138,12 @@ impl LvmStorage {
         keeping: &Keeping,
         now: Timestamp,
     ) -> Result<Ensured, StorageError> {
-        let (snapshot, pool) = self.ready().await?;
-        let mut volume = match self.find(&snapshot, &pool, id)? {
+        let (mut snapshot, pool) = self.ready().await?;
+        let mut volume = match self.find_finished(&mut snapshot, &pool, id).await? {
             Found::Whole(volume) => *volume,
             // Marks need something to be on.
             Found::Begun(mut record) => {
+                self.remove(id).await?;
                 let dir = self.dir.volume(id);
                 (record.generation, record.settled) = (1, false);
                 record.write(&dir)?;
@@ -201,17 +202,18 @@ impl LvmStorage {
 
     pub(super) async fn ensure_destroyed(&self, id: &VolumeId) -> Result<Ensured, StorageError> {
         let (snapshot, pool) = self.ready().await?;
-        let volume = match self.find(&snapshot, &pool, id)? {
+        let volume = match self.find_settled(&snapshot, &pool, id)? {
             Found::Whole(volume) => volume,
             Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
-            Found::Gone(_) => return self.forget_all(id).map(|()| Ensured::Made),
-            Found::Begun(record) => {
-                return Err(conflict(id, format!("is {}", record.state.as_str())));
+            Found::Begun(_) | Found::Gone(_) => {
+                return self.forget_all(id).await.map(|()| Ensured::Made);
             }
         };
         match volume.label.state {
             VolumeState::Retired { .. } if !volume.label.spec.keeping.protect => {}
             VolumeState::Erasing => {}
+            // Nobody ever had it.
+            VolumeState::Making if !volume.label.formatted => {}
             VolumeState::Retired { .. } | VolumeState::Making | VolumeState::Attached => {
                 return Err(not_so(&volume.label));
             }
@@ -238,11 +240,12 @@ impl LvmStorage {
             let next = Label { state: VolumeState::Erasing, ..label.clone() };
             self.commit(volume, next).await?;
         }
-        let (_, volume) = self.get(id).await?;
-        self.erase(&volume).await?;
-        self.remove(id).await?;
-        self.forget_all(id)?;
-        Ok(Ensured::Made)
+        let (snapshot, volume) = self.get(id).await?;
+        // What was never made in full may only be in LVM's queue; then there is nothing to erase.
+        if volume.label.formatted || self.behind(&snapshot)?.is_none() {
+            self.erase(&volume).await?;
+        }
+        self.forget_all(id).await.map(|()| Ensured::Made)
     }
 
     /// Removes what was cut short last of all.
@@ -250,8 +253,9 @@ impl LvmStorage {
         crate::storage::local::listing::remove_remnant(&self.dir.volume_going(id))
     }
 
-    /// The key and the record of a volume that LVM no longer has.
-    pub(super) fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
+    /// Removes all that is left of a volume whose data is nobody's any more.
+    pub(super) async fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
+        self.remove(id).await?;
         self.keys.destroy(id).map_err(|error| disk::key_error(id, error))?;
         let dir = self.dir.volume(id);
         disk::tidy(&dir)?;

@@ -80,13 +80,33 @@ impl LvmStorage {
             if contents.volumes.contains_key(&id) {
                 continue;
             }
-            if let Found::Begun(record) = self.find(snapshot, &pool, &id)? {
+            // Of what is gone something may still have to go: its key.
+            if let Found::Begun(record) | Found::Gone(record) = self.find(snapshot, &pool, &id)? {
                 let VolumeRecord { spec, state, formatted, .. } = record;
                 let view = VolumeView { spec, state, allocated: Size::ZERO, formatted };
                 contents.volumes.insert(id, view);
             }
         }
         Ok(contents)
+    }
+
+    /// What there is of a volume that something is to be done to: a change of its marks that was
+    /// made and not written down as made is.
+    pub(super) fn find_settled(
+        &self,
+        snapshot: &Snapshot,
+        pool: &PoolId,
+        id: &VolumeId,
+    ) -> Result<Found, StorageError> {
+        let mut found = self.find(snapshot, pool, id)?;
+        if let Found::Whole(volume) = &mut found
+            && !volume.record.settled
+            && volume.record.generation == volume.label.generation
+        {
+            volume.record.settled = true;
+            volume.record.write(&volume.dir)?;
+        }
+        Ok(found)
     }
 
     /// What marks and record say of a volume. An error if they contradict each other.

@@ -48,17 +48,12 @@ impl LvmStorage {
         spec: &VolumeSpec,
     ) -> Result<bool, StorageError> {
         let dir = self.dir.volume(&spec.id);
-        let mut found = self.find(snapshot, pool, &spec.id)?;
-        if let Found::Whole(volume) = &found
-            && volume.lacks_only_marks()
-        {
-            self.finish(volume).await?;
-            *snapshot = self.read().await?;
-            found = self.find(snapshot, pool, &spec.id)?;
-        }
-        match found {
+        match self.find_finished(snapshot, pool, &spec.id).await? {
             Found::Nothing => Ok(false),
-            Found::Begun(_) => self.idle(&spec.id, &dir).await.map(|()| false),
+            Found::Begun(_) => {
+                self.idle(&spec.id, &dir).await?;
+                self.remove(&spec.id).await.map(|()| false)
+            }
             Found::Whole(volume) => match (volume.label.state, spec.kind) {
                 (VolumeState::Attached, VolumeKind::Own | VolumeKind::Clone)
                 | (VolumeState::Retired { .. }, VolumeKind::Snapshot)
@@ -78,6 +73,23 @@ impl LvmStorage {
                 _ => Err(life::not_so(&volume.label)),
             },
             Found::Gone(record) => Err(conflict(&spec.id, format!("is {}", record.state.as_str()))),
+        }
+    }
+
+    /// What there is of a volume, which has its marks if only those were missing.
+    pub(super) async fn find_finished(
+        &self,
+        snapshot: &mut Snapshot,
+        pool: &PoolId,
+        id: &VolumeId,
+    ) -> Result<Found, StorageError> {
+        match self.find_settled(snapshot, pool, id)? {
+            Found::Whole(volume) if volume.lacks_only_marks() => {
+                self.finish(&volume).await?;
+                *snapshot = self.read().await?;
+                self.find(snapshot, pool, id)
+            }
+            found => Ok(found),
         }
     }
 
@@ -110,6 +122,7 @@ impl LvmStorage {
             ever_attached: false,
             generation: 1,
             settled: false,
+            thin_id: None,
             allocated_bytes: Size::ZERO,
         };
         let (coming, dir) = (self.dir.volume_coming(&spec.id), self.dir.volume(&spec.id));
@@ -223,15 +236,6 @@ impl LvmStorage {
                 self.full(&stray)
             ),
         })
-    }
-
-    /// Removes a volume from LVM. Not there is fine.
-    pub(super) async fn remove(&self, id: &VolumeId) -> Result<(), StorageError> {
-        if self.read().await?.volumes.contains_key(id.as_str()) {
-            let command = lvm("lvremove")?.args(["-q", "-f"]).arg(self.full(id.as_str()));
-            run(format!("removing volume {id}"), command).await?;
-        }
-        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::kernel::Mapped;
 use super::listing::Snapshot;
-use super::marks::{self, Label};
+use super::marks;
 use super::program::{lvm, run};
+use super::queue::queued;
 use super::report::LogicalVolume;
 use super::status::{Mode, PoolStatus, Target};
 use super::{HEADER, LvmStorage, unreadable};
@@ -15,7 +16,6 @@ use crate::storage::{PoolMarks, StorageError};
 use planner::model::id::PoolId;
 use planner::model::observed::{Fill, Pool, PoolView};
 use planner::model::size::Size;
-use planner::model::volume::VolumeState;
 
 /// Blocks of a new pool. Large blocks need little metadata.
 const CHUNK: &str = "512k";
@@ -101,7 +101,10 @@ impl LvmStorage {
     }
 
     /// How the pool is; nothing if it is not active.
-    fn pool_status(&self, snapshot: &Snapshot) -> Result<Option<PoolStatus>, StorageError> {
+    pub(super) fn pool_status(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<Option<PoolStatus>, StorageError> {
         // LVM puts a pool without volumes under its own name.
         let layer = snapshot.targets.get(&names::mapped_pool(&self.group, &self.pool));
         let own = || snapshot.targets.get(&names::mapped(&self.group, &self.pool));
@@ -183,38 +186,16 @@ impl LvmStorage {
     }
 
     /// Volumes in the pool that have marks of ours.
-    fn marked<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s LogicalVolume> {
+    pub(super) fn marked<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+    ) -> impl Iterator<Item = &'s LogicalVolume> {
         let pool = self.pool.clone();
         let all = snapshot.volumes.values();
         all.filter(move |lv| lv.pool.as_ref() == Some(&pool) && marks::has_marks(&lv.tags))
     }
 
-    /// LVM writes down what the kernel's pool shall make or delete, then has it done. Cut in
-    /// between, it is done when an active volume of the pool is refreshed, or with the next change
-    /// of the pool; activating and refreshing the pool itself does nothing about it.
-    async fn deliver(&self, snapshot: &Snapshot) -> Result<bool, StorageError> {
-        let recorded = snapshot.volumes.get(&self.pool).and_then(|lv| lv.transaction);
-        let status = self.pool_status(snapshot)?;
-        if !recorded.zip(status).is_some_and(|(lvm, status)| queued(lvm, status)) {
-            return Ok(false);
-        }
-        let active = |lv: &&LogicalVolume| {
-            snapshot.targets.contains_key(&names::mapped(&self.group, &lv.name))
-        };
-        // What is still to be made cannot be activated: it goes when it is made again.
-        let whole = |lv: &&LogicalVolume| {
-            Label::parse(&lv.tags).is_ok_and(|label| label.state != VolumeState::Making)
-        };
-        let any = self.marked(snapshot).find(active).or_else(|| self.marked(snapshot).find(whole));
-        let Some(lv) = any else { return Ok(false) };
-        if !active(&lv) {
-            self.activate(&lv.name).await?;
-        }
-        self.refresh(&lv.name).await?;
-        Ok(true)
-    }
-
-    async fn refresh(&self, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn refresh(&self, name: &str) -> Result<(), StorageError> {
         let full = self.full(name);
         tracing::warn!("{full} was left half changed by an interrupted command; refreshing it");
         let command = lvm("lvchange")?.args(["-q", "--refresh"]).arg(&full);
@@ -270,11 +251,6 @@ pub(super) fn metadata_of(size: Size) -> Size {
     let (least, most) = METADATA;
     // LVM takes whole extents of it, whatever was asked for.
     Size::from_bytes(size.bytes() / 512).clamp(least, most).rounded_up_to(Size::from_mib(4))
-}
-
-/// Whether LVM has written a change down that the kernel has not made yet.
-fn queued(lvm: u64, kernel: PoolStatus) -> bool {
-    kernel.transaction.checked_add(1) == Some(lvm)
 }
 
 fn fill(status: &PoolStatus) -> Fill {

@@ -16,6 +16,7 @@ pub(super) fn program(name: &str) -> Result<Command, StorageError> {
         "dmsetup" => "dmsetup",
         "cryptsetup" => "cryptsetup-bin",
         "blkid" | "fstrim" | "wipefs" => "util-linux",
+        "thin_ls" => "thin-provisioning-tools",
         _ => "e2fsprogs",
     };
     let command = Command::named(name).map_err(|_| StorageError::Missing {

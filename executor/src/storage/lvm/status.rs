@@ -75,6 +75,26 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Target>, String> {
     Ok(targets)
 }
 
+/// The pool's change at which each thin device was made, by the pool's number for it.
+pub type Devices = BTreeMap<u64, u64>;
+
+/// Reads what `thin_ls --no-headers -o DEV,TRANSACTION` says.
+///
+/// # Errors
+/// A line that cannot be understood, or is cut.
+pub fn devices(text: &str) -> Result<Devices, String> {
+    let device = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [id, transaction] = words[..] else { return None };
+        Some((id.parse().ok()?, transaction.parse().ok()?))
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err("its last line has no end".to_owned());
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| device(line).ok_or_else(|| format!("the line {line:?}"))).collect()
+}
+
 /// `TRANSACTION USED/TOTAL USED/TOTAL ROOT ro|rw|out_of_data_space DISCARD WHEN_FULL needs_check|- …`
 fn pool(words: &[&str]) -> Option<PoolStatus> {
     let [transaction, metadata, data, _root, mode, _discard, _full, check, ..] = words else {

@@ -188,3 +188,35 @@ fn what_cannot_be_put_back_is_told() {
     fleet.config = config("");
     assert_refused(&fleet, &restore(&snapshot), "no manifest that was read asks for it");
 }
+
+#[test]
+fn a_snapshot_that_was_cut_short_goes_when_it_is_allowed() {
+    let (fleet, of, snapshot) = with_snapshot();
+    let cut = |mut fleet: Fleet| {
+        let machine = fleet.machines.values_mut().find(|m| m.volumes.contains_key(&snapshot));
+        let view = machine.unwrap().volumes.get_mut(&snapshot).unwrap();
+        (view.state, view.formatted) = (VolumeState::Making, false);
+        view.spec.keeping.protect = true;
+        fleet
+    };
+    let is_there = |fleet: &Fleet| {
+        fleet.machines.values().any(|machine| machine.volumes.contains_key(&snapshot))
+    };
+    // Nothing is done by itself, and it is told.
+    let mut passed = cut(fleet.clone());
+    let planned = passed.plan();
+    assert!(planned.plan.is_empty(), "{}", shown(&planned));
+    assert!(shown(&planned).contains("was begun and not finished"), "{}", shown(&planned));
+    passed.config.permits = vec!["destroy".to_string()];
+    turn(&mut passed);
+    assert!(!is_there(&passed), "{}", shown(&passed.plan()));
+    assert!(passed.plan().plan.is_empty());
+    // By hand too; and it keeps nobody from taking another one.
+    let mut named = cut(fleet);
+    let planned = by_hand(&named, &Request::Snapshot { volume: of, name: None });
+    assert!(!planned.plan.is_empty(), "{}", shown(&planned));
+    named.config.permits = vec!["destroy".to_string(), "retained".to_string()];
+    let planned = by_hand(&named, &Request::Destroy { volume: snapshot.clone() });
+    named.apply(&planned.plan, &BTreeSet::new());
+    assert!(!is_there(&named), "{}", shown(&planned));
+}

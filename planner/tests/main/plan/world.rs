@@ -3,7 +3,9 @@
 use planner::check::{World as Judged, check};
 use planner::model::artifact::{Artifact, ArtifactKind, Artifacts, Resolved};
 use planner::model::claim::Claims;
-use planner::model::desired::{App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Scale};
+use planner::model::desired::{
+    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Revert, Scale,
+};
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
@@ -95,6 +97,7 @@ impl World {
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
             isolates: true,
+            images: BTreeSet::new(),
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -273,6 +276,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         scale: listed(scale),
         mounts: BTreeMap::new(),
         argv: vec!["./run".into()],
+        replaces_entrypoint: false,
         env: BTreeMap::new(),
         files: Vec::new(),
         secret_files: Vec::new(),
@@ -289,6 +293,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         },
         deploy: Deploy {
             on_clones: false,
+            revert: Revert::Off,
             strategy: None,
             max_unavailable: MaxUnavailable::DEFAULT,
             wait_timeout: Millis::from_secs(300),

@@ -42,8 +42,8 @@ impl Before {
             };
             let keeping = view.spec.keeping;
             let clock_right = clock.abs() <= 300 || view.state == VolumeState::Erasing;
-            let may_go =
-                due && clock_right && !keeping.protect && keeping.on_remove == OnRemove::Destroy;
+            let may_go = view.is_half_made()
+                || due && clock_right && !keeping.protect && keeping.on_remove == OnRemove::Destroy;
             let size = view.spec.size.bytes();
             volumes.insert(view.spec.id.clone(), Kept { attached, may_go, size });
         }

@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::{followed, version};
-use crate::end_to_end::fleet::{Fleet, eventually};
+use crate::end_to_end::fleet::{Fleet, Said, eventually};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -122,6 +122,18 @@ fn everything_is_answered_and_only_read(fleet: &Fleet, daemon: &Daemon) {
     fs::write(&observed, daemon.get("/api/v1/observed").1).unwrap();
     let said = fleet.run(&["plan", "--observed", observed.to_str().unwrap()]);
     assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
+    // Or straight from the daemon, by whoever may read it: of what a change touches.
+    let url = format!("http://{}/", daemon.address);
+    let plan = |token: &str| {
+        let args = ["plan", "--server", &url, "--base", "HEAD", "--detailed-exitcode"];
+        Said::of(&fleet.command(&args).env("TIEDOWN_API_TOKEN", token).output().unwrap())
+    };
+    let said = plan(READER);
+    assert!(said.code == 0 && said.out.contains("touches no app"), "{said}");
+    for token in ["guessed", ""] {
+        let said = plan(token);
+        assert!(said.code == 1 && said.err.contains("put the server's token"), "{said}");
+    }
     let metrics = daemon.get("/metrics").1;
     for line in [
         "tiedown_leads 1",
@@ -237,4 +249,41 @@ fn a_signed_commit_needs_no_approval() {
     signed(&key, "signed by ops");
     let said = pass(&fleet);
     assert_eq!((said.code, fleet.slots().len()), (0, 1), "{said}");
+    // A commit that nobody signed, by a tag of it: of another key, then of the one that counts.
+    fleet.store("one", "{ ewr = 0 }");
+    fleet.commit("no store, unsigned");
+    let tagged = |key: &Path, name: &str| {
+        let key = format!("user.signingkey={}", key.display());
+        fleet.git(&["-c", "gpg.format=ssh", "-c", &key, "tag", "-s", "-m", "yes", name]);
+    };
+    fleet.git(&["tag", "-a", "-m", "yes", "of-nobody"]);
+    tagged(&other, "of-somebody");
+    let daemon = Daemon::start(&fleet, 183, &["--signers", signers.to_str().unwrap()]);
+    daemon.settled("it waits");
+    assert_eq!(fleet.slots().len(), 1);
+    tagged(&key, "of-ops");
+    eventually("the tag is seen", || fleet.slots().is_empty());
+    daemon.end();
+}
+
+#[test]
+fn a_remote_that_is_only_read_is_enough() {
+    let fleet = followed(195, "");
+    fleet.store("one", "{ ewr = 1 }");
+    fleet.commit("one store");
+    let remote = fleet.root_path().join("remote.git");
+    fleet.git(&["clone", "-q", "--bare", ".", remote.to_str().unwrap()]);
+    let contents = || {
+        let mut found = Vec::new();
+        files(&remote, &mut found);
+        found.sort();
+        found.into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
+    };
+    let before = contents();
+    let mirror = fleet.root_path().join("mirror.git");
+    let url = remote.to_str().unwrap();
+    let args = ["serve", "--once", "--remote", url, "--mirror", mirror.to_str().unwrap()];
+    let said = fleet.run_at(fleet.root_path(), &args);
+    assert_eq!((said.code, fleet.slots().len()), (0, 1), "{said}");
+    assert!(before.len() > 10 && before == contents(), "something was written to the remote");
 }
