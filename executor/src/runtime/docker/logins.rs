@@ -198,7 +198,7 @@ mod tests {
     async fn a_helper_is_asked_where_one_is_named() {
         let text = r#"{"credHelpers": {"reg.example": "no-such-helper"}}"#;
         let all: Configuration = serde_json::from_str(text).expect("a configuration");
-        let error = all.login("reg.example").await.err().expect("it is not installed");
+        let error = all.login("reg.example").await.expect_err("it is not installed");
         assert!(crate::chain(&error).contains("docker-credential-no-such-helper"), "{error}");
         let login = answered(br#"{"ServerURL":"x","Username":"me","Secret":"word"}"#, "x");
         assert_eq!(user(&login.expect("a login")), ("me", ""));
