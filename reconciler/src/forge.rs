@@ -6,7 +6,7 @@ mod hub;
 pub mod place;
 pub mod requirement;
 
-use crate::http::{Answer, Ask, HttpError};
+use crate::http::{Answer, HttpError, Request};
 use hyper::Method;
 use place::{Kind, Place};
 use serde::de::DeserializeOwned;
@@ -262,7 +262,7 @@ impl Forge {
         body: Option<String>,
     ) -> Result<Answer, ForgeError> {
         let url = format!("{}/{path}", self.place.api);
-        let ask = Ask { method, url, headers: Vec::new(), body };
+        let ask = Request { method, url, headers: Vec::new(), body };
         let ask = match self.place.kind {
             Kind::GitHub => ask
                 .header("authorization", format!("Bearer {}", self.token))

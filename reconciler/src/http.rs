@@ -22,7 +22,7 @@ const TOLD: usize = 300;
 
 /// What is asked. It has secrets, and so cannot be printed.
 #[derive(Clone)]
-pub struct Ask {
+pub struct Request {
     /// GET, POST, ….
     pub method: Method,
     /// Where, with scheme and host.
@@ -83,7 +83,7 @@ pub enum HttpError {
     },
 }
 
-impl Ask {
+impl Request {
     /// A question without a body.
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
@@ -229,7 +229,7 @@ mod tests {
             }
             seen
         });
-        let ask = Ask::get(url).header("authorization", "Bearer t0ken");
+        let ask = Request::get(url).header("authorization", "Bearer t0ken");
         let answer = ask.send().await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "ok"));
         assert_eq!(answer.headers["x-more"], "yes");
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_does_not_go_over_the_network_in_clear() {
-        let ask = |url: &str| Ask::get(url).header("private-token", "t0ken");
+        let ask = |url: &str| Request::get(url).header("private-token", "t0ken");
         let told = ask("http://192.0.2.1/").send().await.unwrap_err();
         assert!(matches!(&told, HttpError::InClear(host) if host == "192.0.2.1"), "{told}");
         for url in ["", "git.example.com", "ftp://git.example.com/", "https://a b/"] {

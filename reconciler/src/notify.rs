@@ -1,7 +1,7 @@
 //! Messages to people and programs elsewhere: a webhook, a chat that takes Slack's, e-mail by the
 //! machine's own sendmail. Addresses of webhooks are secrets: they are in no message and no error.
 
-use crate::http::{Ask, HttpError};
+use crate::http::{HttpError, Request};
 use executor::command::{Command, CommandError};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ impl Listener {
 
 async fn post(variable: &'static str, url: &str, body: &Value) -> Result<(), NotifyError> {
     let (method, url, body) = (Method::POST, url.to_owned(), Some(body.to_string()));
-    let told = Ask { method, url, headers: Vec::new(), body }.send().await;
+    let told = Request { method, url, headers: Vec::new(), body }.send().await;
     // What was asked, and what was said to that, may have the secret part of the address.
     let (host, why) = match told {
         Ok(_) => return Ok(()),

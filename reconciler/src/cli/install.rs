@@ -7,6 +7,8 @@ use super::output::{Format, Output};
 use crate::drift::news::replace;
 use crate::fleet::Abilities;
 use crate::notify;
+use crate::settings::Settings;
+use crate::settings::keys::KeysSettings;
 use crate::units::{Wanted, units};
 use anyhow::Context;
 use executor::command::Command;
@@ -168,6 +170,7 @@ fn wanted(args: &Systemd, global: &Global, output: Output) -> anyhow::Result<Wan
     let repository = global.repository()?;
     let abilities = Abilities::probe()?;
     let settings = global.settings(&global.snapshot(&repository)?, &abilities, output)?;
+    warn_of_keys(&settings, output);
     let text = |path: PathBuf| path.display().to_string();
     let absolute = |path: &Path| anyhow::Ok(text(std::path::absolute(path)?));
     let mut reading: Vec<String> = Vec::new();
@@ -228,4 +231,19 @@ fn wanted(args: &Systemd, global: &Global, output: Output) -> anyhow::Result<Wan
         serve,
         drift,
     })
+}
+
+/// What seals keys may be what a unit does not have.
+fn warn_of_keys(settings: &Settings, output: Output) {
+    for (name, host) in &settings.hosts {
+        match &host.keys {
+            KeysSettings::Ask => output.warn(&format!(
+                "host {name} asks a person for the passphrase of its keys, and a unit can ask nobody"
+            )),
+            KeysSettings::Credential(credential) => output.warn(&format!(
+                "host {name} needs LoadCredential={credential}:… in a drop-in of the services"
+            )),
+            KeysSettings::Own | KeysSettings::File(_) | KeysSettings::PassphraseFile(_) => {}
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::global::{Apps, Global};
 use super::output::Output;
 use crate::fleet::{Abilities, Records};
 use crate::forge::requirement::judge;
-use crate::http::{Ask as HttpAsk, HttpError};
+use crate::http::{HttpError, Request};
 use crate::pass::{Ask, Looked};
 use crate::repository::Repository;
 use crate::repository::snapshot::Snapshot;
@@ -196,7 +196,7 @@ impl Subject {
 }
 
 async fn ask_server(url: &str) -> anyhow::Result<String> {
-    let mut ask = HttpAsk::get(format!("{}/api/v1/observed", url.trim_end_matches('/')));
+    let mut ask = Request::get(format!("{}/api/v1/observed", url.trim_end_matches('/')));
     if let Some(token) = std::env::var(API_TOKEN).ok().filter(|token| !token.is_empty()) {
         ask = ask.header("authorization", format!("Bearer {token}"));
     }

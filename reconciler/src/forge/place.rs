@@ -78,7 +78,9 @@ pub fn find(said: &Said, variable: impl Fn(&str) -> Option<String>) -> Result<Pl
         Said {
             kind: Some(Kind::GitLab),
             api: variable("CI_API_V4_URL"),
-            repository: variable("CI_PROJECT_PATH"),
+            // Of a fork's pipeline the request is elsewhere.
+            repository: variable("CI_MERGE_REQUEST_PROJECT_PATH")
+                .or_else(|| variable("CI_PROJECT_PATH")),
             number: variable("CI_MERGE_REQUEST_IID").and_then(|number| number.parse().ok()),
         }
     } else if is("GITHUB_ACTIONS", "true") {
@@ -170,13 +172,16 @@ mod tests {
         actions[1].1 = "https://git.example.com/api/v1/";
         let tea = place(Kind::Gitea, "https://git.example.com/api/v1", "ops/fleet", 7);
         assert_eq!(with(&actions, &Said::default()), tea);
-        let lab = [
+        let mut lab = vec![
             ("GITLAB_CI", "true"),
             ("CI_API_V4_URL", "https://gitlab.example.com/api/v4"),
             ("CI_PROJECT_PATH", "ops/all/fleet"),
             ("CI_MERGE_REQUEST_IID", "12"),
         ];
         let found = place(Kind::GitLab, "https://gitlab.example.com/api/v4", "ops/all/fleet", 12);
+        assert_eq!(with(&lab, &Said::default()), found);
+        lab[2].1 = "somebody/fleet";
+        lab.push(("CI_MERGE_REQUEST_PROJECT_PATH", "ops/all/fleet"));
         assert_eq!(with(&lab, &Said::default()), found);
         let woodpecker = [
             ("CI", "woodpecker"),

@@ -80,6 +80,26 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
     verify(&units);
 }
 
+#[test]
+fn keys_that_a_unit_cannot_open_are_told_of() {
+    let repo = Repo::new();
+    let units = repo.dir().join("../units");
+    fs::create_dir(&units).unwrap();
+    let args = ["install", "systemd", "--auto-approve", "--into", units.to_str().unwrap()];
+    let text = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();
+    for (keys, told) in
+        [("ask = true", "a unit can ask nobody"), ("credential = \"seal\"", "LoadCredential=seal:")]
+    {
+        repo.write(
+            "tiedown.toml",
+            &text.replace("region", &format!("keys = {{ {keys} }}\nregion")),
+        );
+        repo.commit();
+        let said = repo.run(&args);
+        assert!(said.code == 0 && said.err.contains(told), "{said}");
+    }
+}
+
 /// What systemd itself says of the units.
 fn verify(units: &std::path::Path) {
     let analyze = "/usr/bin/systemd-analyze";
