@@ -8,3 +8,5 @@ mod boundaries;
 mod failures;
 #[path = "apply/gates.rs"]
 mod gates;
+#[path = "apply/parallel.rs"]
+mod parallel;
