@@ -27,6 +27,7 @@ torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
 	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
+	ROLLOUTS=20 cargo test -p reconciler --locked --test main -- acknowledged_writes --nocapture
 	TIEDOWN_PUSHES=$${PUSHES:-500} cargo test -p reconciler --locked --test main -- soak --nocapture
 	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} BOUNDARIES=all \
 		cargo test -p executor --locked --test main -- \

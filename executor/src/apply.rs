@@ -1,10 +1,12 @@
 //! The one loop: locks, corrections, rollouts, waves, lanes, steps; journal and claims around
 //! each. All control flow of applying is here and in `apply/`; what to do is in the plan.
 
+mod front;
 mod lane;
 mod outcome;
 mod rollout;
 
+pub use front::Front;
 pub use outcome::{Failure, Outcome, Skipped};
 
 use crate::catalog::{Catalog, CatalogError, Holder, Lock, LockName};
@@ -12,6 +14,7 @@ use crate::clock;
 use crate::event::{Event, RolloutEnd};
 use crate::host::Host;
 use crate::journal::{Journal, RunEnd, RunId, RunStart};
+use front::Telling;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use planner::check::Checked;
@@ -35,6 +38,8 @@ pub struct World {
     pub journal: Arc<dyn Journal>,
     /// Hears what happens, as it happens.
     pub say: Box<dyn Fn(Event) + Send + Sync>,
+    /// Told where instances answer, if there is a proxy in front.
+    pub front: Option<Box<dyn Front>>,
     /// Set: no new step begins.
     pub stop: Arc<AtomicBool>,
 }
@@ -100,12 +105,14 @@ pub async fn apply(
         world.catalog.record(record)?;
     }
     let mut outcome = Outcome::default();
+    let telling = Telling::of(world.front.as_deref(), &*world.say);
     if let Some(run) = &run {
         let permits = Semaphore::new(options.parallelism.max(1));
-        Applying { world, run, permits, alone: &alone }
+        Applying { world, run, permits, alone: &alone, telling: &telling }
             .rollouts(&plan.rollouts, &mut outcome)
             .await?;
     }
+    telling.tell().await;
     record(plan, world, &outcome)?;
     outcome.stopped = world.stop.load(Ordering::Relaxed);
     if let Some(run) = &run {
@@ -157,6 +164,8 @@ struct Applying<'a> {
     permits: Semaphore,
     /// Slots that are left alone, and why.
     alone: &'a BTreeMap<SlotId, String>,
+    /// Who is told where instances answer.
+    telling: &'a Telling<'a>,
 }
 
 impl Applying<'_> {

@@ -79,6 +79,11 @@ pub enum Event {
         /// What it saw last.
         why: String,
     },
+    /// The proxy in front could not be told where instances answer now; the plan goes on.
+    Untold {
+        /// Why.
+        why: String,
+    },
     /// A rollout ended.
     RolloutEnded {
         /// Which.

@@ -393,6 +393,19 @@ pub fn link(instance: &InstanceId, instances: &Path) -> String {
     format!("td{}", &digest_of(&[b"link", instance.as_str().as_bytes(), place])[..12])
 }
 
+/// The container of an instance. As with its link, the directory of the instances is part of it.
+#[must_use]
+pub fn container(instance: &InstanceId, instances: &Path) -> String {
+    format!("tiedown-{instance}-{}", &link(instance, instances)[2..8])
+}
+
+/// The directory that an instance's volumes are mounted in for a container: apart from all that is
+/// ever removed with what is in it, and gone after a reboot.
+#[must_use]
+pub fn room(instance: &InstanceId, instances: &Path) -> PathBuf {
+    Path::new("/run/tiedown").join(container(instance, instances))
+}
+
 /// The volume that a file of a volume's directory belongs to, for people.
 #[must_use]
 pub fn volume_of(file: &Path) -> String {

@@ -1,5 +1,6 @@
 //! The runtime port: a host's instances.
 
+pub mod docker;
 pub mod process;
 
 use crate::ensure::Ensured;
@@ -9,7 +10,7 @@ use planner::model::artifact::ArtifactKind;
 use planner::model::id::InstanceId;
 use planner::model::instance::{Bind, InstanceSpec, Supervision};
 use planner::model::network::Port;
-use planner::model::observed::InstanceView;
+use planner::model::observed::{Foreign, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -49,6 +50,32 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// [`RuntimeError::Unreadable`].
     async fn instances(&self) -> Result<BTreeMap<InstanceId, InstanceView>, RuntimeError>;
+
+    /// Lists what is not of this fleet where instances run, to be shown and never touched.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`].
+    async fn foreign(&self) -> Result<Vec<Foreign>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    /// Digests of all images that are there to be started from.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Unreadable`].
+    async fn images(&self) -> Result<BTreeSet<String>, RuntimeError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// Has an image there, whole.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Missing`] where no image is ever started; else any.
+    async fn fetch(&self, reference: &str, _digest: &str) -> Result<Ensured, RuntimeError> {
+        let what = format!("a runtime for the image {reference}");
+        let hint = "only a Docker Engine runs images".to_owned();
+        Err(RuntimeError::Missing { what, hint })
+    }
 
     /// Starts an instance. Returns when its supervisor runs and its volumes are held; whether the
     /// program comes up is for health to say.

@@ -6,6 +6,8 @@ mod bed;
 mod boundaries;
 #[path = "apply/failures.rs"]
 mod failures;
+#[path = "apply/front.rs"]
+mod front;
 #[path = "apply/gates.rs"]
 mod gates;
 #[path = "apply/parallel.rs"]

@@ -12,4 +12,5 @@ mod child;
 mod journal;
 mod lab;
 mod process;
+mod runtime;
 mod storage;

@@ -1,7 +1,7 @@
 //! The process runtime: real processes in real namespaces, as whoever runs the tests and, when that
 //! is root, as an ordinary user too.
 
-mod bed;
+pub(crate) mod bed;
 mod deaths;
 mod life;
 mod networks;

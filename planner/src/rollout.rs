@@ -7,6 +7,7 @@ mod bluegreen;
 mod clones;
 mod copying;
 mod extra;
+mod fetching;
 mod immediate;
 mod instance;
 mod lane;
@@ -100,7 +101,10 @@ pub(crate) fn roll_out<'a>(
         rollout.waves.push(Wave { title: "make the pool".to_string(), lanes: vec![lane] });
         rolled.rollouts.push(rollout);
     }
-    rolled.rollouts.iter_mut().for_each(applied::remember);
+    for rollout in &mut rolled.rollouts {
+        applied::remember(rollout);
+        fetching::first(ground, rollout);
+    }
     rolled
 }
 

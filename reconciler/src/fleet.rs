@@ -22,6 +22,8 @@ use executor::keys::sealed::SealedKeys;
 use executor::machine::{MachineError, machine_id};
 use executor::names::{HostDir, StateDir};
 use executor::orders::Orders;
+use executor::runtime::Runtime;
+use executor::runtime::docker::DockerRuntime;
 use executor::runtime::process::port::ProcessRuntime;
 use executor::runtime::process::{Capabilities, probe};
 use executor::storage::Storage;
@@ -75,6 +77,17 @@ impl Abilities {
     /// What keeps instances of the fleet from being started here at all, and the way out.
     #[must_use]
     pub fn missing(&self, settings: &Settings) -> Option<(String, String)> {
+        let of_processes =
+            |host: &&HostSettings| matches!(host.runtime, RuntimeDriver::Process { .. });
+        let hosts: Vec<&HostSettings> = settings.hosts.values().filter(of_processes).collect();
+        if hosts.len() < settings.hosts.len() && !self.capabilities.root {
+            let message = "no container can be started here: not run as root";
+            let hint = "run as root: volumes are mounted for the Docker Engine";
+            return Some((message.to_owned(), hint.to_owned()));
+        }
+        if hosts.is_empty() {
+            return None;
+        }
         if !self.capabilities.instances {
             let lack = self.capabilities.lacks.first()?;
             let message = format!("no instance can be started here: {}: {}", lack.name, lack.why);
@@ -84,7 +97,7 @@ impl Abilities {
             return None;
         }
         // Without a network of their own instances have addresses that the machine has.
-        let specs = settings.hosts.values().map(|host| &host.spec);
+        let specs = hosts.into_iter().map(|host| &host.spec);
         let foreign = specs.into_iter().find(|spec| {
             let address = spec.subnet.addresses().next();
             address.is_some_and(|address| std::net::UdpSocket::bind((address, 0)).is_err())
@@ -181,7 +194,7 @@ impl Hosts {
                 name: name.clone(),
                 machine: machine.clone(),
                 storage: storage(settings, host, abilities),
-                runtime: Box::new(runtime(settings, host, abilities, &dir)),
+                runtime: runtime(settings, host, abilities, &dir),
                 trees: Arc::clone(trees),
                 directory: dir,
                 catalog: Arc::clone(&records.catalog),
@@ -238,19 +251,30 @@ fn runtime(
     host: &HostSettings,
     abilities: &Abilities,
     dir: &HostDir,
-) -> ProcessRuntime {
-    match host.runtime {
-        RuntimeDriver::Process { network } => ProcessRuntime {
-            program: abilities.program.clone(),
-            directory: dir.instances(),
-            state: settings.state_dir.clone(),
-            fleet: settings.fleet.clone(),
-            subnet: host.spec.subnet,
-            shares_ports: match network {
-                ProcessNetwork::Own => !abilities.capabilities.network_namespaces,
+) -> Box<dyn Runtime> {
+    let processes = |runs_instances, shares_ports| ProcessRuntime {
+        program: abilities.program.clone(),
+        directory: dir.instances(),
+        state: settings.state_dir.clone(),
+        fleet: settings.fleet.clone(),
+        subnet: host.spec.subnet,
+        runs_instances,
+        shares_ports,
+    };
+    let capabilities = &abilities.capabilities;
+    match &host.runtime {
+        RuntimeDriver::Process { network } => {
+            let shares_ports = match network {
+                ProcessNetwork::Own => !capabilities.network_namespaces,
                 ProcessNetwork::Host => true,
-            },
-            runs_instances: abilities.capabilities.instances,
-        },
+            };
+            Box::new(processes(capabilities.instances, shares_ports))
+        }
+        RuntimeDriver::Docker { socket } => Box::new(DockerRuntime {
+            // Volumes are mounted for the engine, and its processes watched.
+            kept: processes(capabilities.root, false),
+            host: host.spec.name.clone(),
+            socket: socket.clone(),
+        }),
     }
 }

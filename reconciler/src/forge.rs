@@ -19,6 +19,10 @@ const STATUS_CHARS: usize = 140;
 const PER_PAGE: usize = 100;
 const PAGES: usize = 100;
 
+/// Lines of a comment among which its mark is: its heading, the change, the mark, and what is
+/// between them.
+const OPENING: usize = 5;
+
 /// A change on a forge, and the right to speak there.
 pub struct Forge {
     place: Place,
@@ -140,7 +144,9 @@ impl Forge {
             Kind::GitHub | Kind::Gitea => hub::comments(self).await?,
             Kind::GitLab => gitlab::comments(self).await?,
         };
-        let is_ours = |comment: &&Comment| comment.body.contains(&mark) && author.wrote(comment);
+        // Further below is the plan, in which a manifest may have put anything.
+        let has_mark = |body: &str| body.lines().take(OPENING).any(|line| line.trim_end() == mark);
+        let is_ours = |comment: &&Comment| has_mark(&comment.body) && author.wrote(comment);
         let mut ours = comments.iter().filter(is_ours);
         let old = ours.next();
         // Two that were made at once: only one of them would be kept up to date.

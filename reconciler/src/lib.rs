@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod drift;
+pub mod endpoints;
 pub mod fleet;
 pub mod forge;
 pub mod git;

@@ -5,14 +5,16 @@ mod by_hand;
 pub mod by_itself;
 pub mod rules;
 
+use crate::endpoints::Published;
 use crate::fleet::{Abilities, FleetError, Hosts, Records};
+use crate::prepare::images::look_up;
 use crate::prepare::selection::Selection;
 use crate::prepare::{PrepareError, Prepared, Secrets, prepare, read_secrets};
 use crate::repository::memory::Memory;
 use crate::repository::snapshot::Snapshot;
 use crate::repository::{Repository, RepositoryError};
 use crate::settings::Settings;
-use executor::apply::{ApplyError, Failure, Options, Outcome, Skipped, World};
+use executor::apply::{ApplyError, Failure, Front, Options, Outcome, Skipped, World};
 use executor::artifact::Trees;
 use executor::catalog::CatalogError;
 use executor::event::Event;
@@ -184,8 +186,9 @@ impl Ask<'_> {
     pub async fn look(&self) -> Result<Looked, PassError> {
         let claims = self.records.catalog.claims()?;
         let secrets = read_secrets(self.settings)?;
-        let Prepared { desired, artifacts, trees, warnings, notes, broken } =
+        let Prepared { desired, mut artifacts, references, trees, warnings, notes, broken } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
+        look_up(self.settings, references, &mut artifacts).await;
         let trees: Arc<dyn Trees> = Arc::new(trees);
         let hosts = Hosts::open(self.settings, self.abilities, self.records, &trees)?;
         let observed = observe(&hosts.all(), &checks(&desired)).await;
@@ -216,7 +219,7 @@ impl Ask<'_> {
     /// [`PassError::Prepare`].
     pub fn look_at(&self, document: ObservedDocument) -> Result<Looked, PassError> {
         let ObservedDocument { hosts, observed, claims, policy, secrets, .. } = document;
-        let Prepared { mut desired, artifacts, trees, warnings, notes, broken } =
+        let Prepared { mut desired, artifacts, trees, warnings, notes, broken, .. } =
             prepare(self.snapshot, self.settings, self.selection, &claims, &secrets)?;
         desired.hosts = hosts;
         let planned =
@@ -270,15 +273,18 @@ impl Ask<'_> {
         &self,
         plan: &Checked<Plan>,
         hosts: &Hosts,
+        checks: &Checks,
         options: &Options,
         say: Box<dyn Fn(Event) + Send + Sync>,
         stop: Arc<AtomicBool>,
     ) -> Result<Outcome, PassError> {
+        let front = Published::of(self.settings.endpoints.as_ref(), hosts.all(), checks.clone());
         let world = World {
             hosts: hosts.all(),
             catalog: Arc::clone(&self.records.catalog),
             journal: Arc::clone(&self.records.journal),
             say,
+            front: front.map(|front| Box::new(front) as Box<dyn Front>),
             stop,
         };
         Ok(executor::apply::apply(plan, &world, options).await?)

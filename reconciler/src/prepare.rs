@@ -4,6 +4,7 @@
 pub mod apps;
 pub mod artifacts;
 pub mod broken;
+pub mod images;
 pub mod selection;
 
 use crate::repository::RepositoryError;
@@ -13,6 +14,7 @@ use crate::settings::problem::Problem as Clash;
 use crate::settings::{INCLUDE, Settings};
 use broken::Broken;
 use executor::secrets::SecretError;
+use images::References;
 use planner::manifest::problem::{Problem, Severity};
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
@@ -80,6 +82,8 @@ pub struct Prepared {
     pub desired: Desired,
     /// What it refers to.
     pub artifacts: Artifacts,
+    /// Images among it that are still to be looked up.
+    pub references: References,
     /// Where the trees among them are found again.
     pub trees: KnownTrees,
     /// Warnings of manifests, with their texts.
@@ -178,7 +182,7 @@ pub fn prepare(
         let set = secrets.get(name).cloned().unwrap_or_default();
         meant.app.groups.values_mut().for_each(|group| group.secrets.clone_from(&set));
     }
-    let mut found = artifacts::resolve(snapshot, &apps, &patterns)?;
+    let mut found = artifacts::resolve(snapshot, &apps, &patterns, settings, claims)?;
     found.notes.extend(manifests.is_empty().then(|| none_found(snapshot)));
     let lineages = match broken.nameless {
         // It may be any app: of none can be said that it was deleted.
@@ -196,6 +200,7 @@ pub fn prepare(
             lineages,
         },
         artifacts: found.artifacts,
+        references: found.references,
         trees: found.trees,
         warnings: mistakes.problems,
         notes: found.notes,

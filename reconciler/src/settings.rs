@@ -44,8 +44,8 @@ pub struct Settings {
     pub hosts: BTreeMap<HostName, HostSettings>,
     /// What may be done.
     pub policy: Policy,
-    /// The file that says where instances answer, for a proxy in front; absolute.
-    pub endpoints: Option<PathBuf>,
+    /// What tells a proxy in front where instances answer.
+    pub endpoints: Option<EndpointsSettings>,
     /// How passes that nobody watches are run.
     pub serve: ServeSettings,
     /// What a change under review needs before it is applied.
@@ -69,6 +69,15 @@ impl Requirements {
     pub const fn is_empty(&self) -> bool {
         self.approvals == 0 && !self.up_to_date && self.checks.is_empty()
     }
+}
+
+/// `[endpoints]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointsSettings {
+    /// The file that says where instances answer; absolute.
+    pub file: PathBuf,
+    /// A program of the system and its arguments, run when the file has changed; empty: none.
+    pub command: Vec<String>,
 }
 
 /// `[serve]`, with defaults filled in.
@@ -144,12 +153,17 @@ impl StorageSettings {
 }
 
 /// What runs a host's instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuntimeDriver {
     /// `process`: supervised processes of this machine.
     Process {
         /// What network they have.
         network: ProcessNetwork,
+    },
+    /// `docker`: containers of a Docker Engine of this machine.
+    Docker {
+        /// The engine's socket; absolute.
+        socket: PathBuf,
     },
 }
 

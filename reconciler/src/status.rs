@@ -1,6 +1,7 @@
 //! What is: hosts, slots and volumes as one table each, from what hosts said and what is
 //! remembered. Decides nothing.
 
+use crate::endpoints::{Endpoint, endpoints};
 use crate::settings::Settings;
 use planner::model::claim::Claims;
 use planner::model::health::Said;
@@ -29,29 +30,6 @@ pub struct Status {
     pub endpoints: Vec<Endpoint>,
     /// All volumes with the fleet's mark, in order of hosts and ids.
     pub volumes: Vec<VolumeStatus>,
-}
-
-/// One address that a proxy can send requests to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Endpoint {
-    /// The slot that it is of, or beside.
-    pub slot: String,
-    /// `main`, `canary` or `green`.
-    pub role: String,
-    /// The instance.
-    pub instance: String,
-    /// Its app.
-    pub app: String,
-    /// Its group.
-    pub group: String,
-    /// Its own address.
-    pub address: String,
-    /// A port that it listens on.
-    pub port: u16,
-    /// What it runs, all digits.
-    pub release: String,
-    /// Whether its checks passed; none if it has none, or was started too lately to be judged.
-    pub healthy: Option<bool>,
 }
 
 /// What a check said when it was asked last.
@@ -298,36 +276,6 @@ fn slot_status(slot: &SlotId, observed: &Observed, claims: &Claims) -> SlotStatu
 fn check_status(said: &Said) -> CheckStatus {
     let Said { check, instead } = said.clone();
     CheckStatus { check, passing: instead.is_none(), instead }
-}
-
-/// Ports of instances that run and serve. What runs on a clone can be reached by nobody.
-fn endpoints(observed: &Observed) -> Vec<Endpoint> {
-    let instances = readings(observed).flat_map(|(_, reading)| reading.instances.values());
-    let serves = |instance: &&InstanceView| {
-        let role = match instance.role {
-            Role::Main | Role::Green => true,
-            Role::Canary => instance.volumes.is_empty(),
-            Role::Release | Role::Run => false,
-        };
-        role && instance.state == InstanceState::Running
-    };
-    let of = |instance: &InstanceView, port: u16| Endpoint {
-        slot: instance.slot.to_string(),
-        role: instance.role.as_str().to_owned(),
-        instance: instance.id.to_string(),
-        app: instance.slot.app.to_string(),
-        group: instance.slot.group.to_string(),
-        address: instance.address.to_string(),
-        port,
-        release: instance.release.as_str().to_owned(),
-        healthy: instance.healthy,
-    };
-    let all = instances.filter(serves);
-    let mut endpoints: Vec<Endpoint> = all
-        .flat_map(|instance| instance.ports.iter().map(move |port| of(instance, port.0)))
-        .collect();
-    endpoints.sort();
-    endpoints
 }
 
 fn instance_status(instance: &InstanceView) -> InstanceStatus {

@@ -6,6 +6,7 @@ mod fleet;
 mod changes;
 mod crashes;
 mod deploys;
+mod docker;
 mod drift;
 mod endings;
 mod failures;

@@ -9,6 +9,9 @@
 
 mod command_line;
 mod end_to_end;
+#[allow(dead_code, reason = "tests of the runtime ask more of it")]
+#[path = "../../executor/tests/runtime/engine.rs"]
+mod engine;
 mod lab;
 mod tidy;
 

@@ -8,7 +8,7 @@ use crate::journal::StepEnd;
 use crate::steps::health;
 use planner::model::name::HostName;
 use planner::model::object::Object;
-use planner::plan::step::Step;
+use planner::plan::step::{Act, Step};
 use planner::plan::{Gate, Lane};
 use std::time::Duration;
 use tracing::Instrument;
@@ -50,6 +50,9 @@ impl Applying<'_> {
             return Ok(outcome);
         }
         self.world.catalog.act(&lane.claims_after, clock::now(), "")?;
+        if lane.gate != Gate::Open {
+            self.telling.tell().await;
+        }
         Ok(outcome)
     }
 
@@ -84,7 +87,17 @@ impl Applying<'_> {
         self.world.journal.intend(self.run, step, clock::now())?;
         tracing::debug!(step = %step.id.0, host = %step.host, "step begins");
         let span = tracing::info_span!("step", step = step.id.0, host = %step.host);
+        let stops = match &step.act {
+            Act::StopInstance { instance, .. } => Some(instance),
+            _ => None,
+        };
+        if let Some(instance) = stops {
+            self.telling.leaves(instance).await;
+        }
         let result = host.act(step).instrument(span).await;
+        if let Some(instance) = stops {
+            self.telling.left(instance).await;
+        }
         tracing::debug!(step = %step.id.0, host = %step.host, ?result, "step ended");
         let end = match &result {
             Ok(ensured) => StepEnd::Done { ensured: *ensured },

@@ -6,7 +6,7 @@ use crate::host::{Answer, Host, Resumed, StepError};
 use async_trait::async_trait;
 use planner::model::artifact::ArtifactKind;
 use planner::model::health::Check;
-use planner::model::id::{InstanceId, MachineId};
+use planner::model::id::{InstanceId, MachineId, PoolId};
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
 use planner::model::observed::{
@@ -50,6 +50,7 @@ impl FakeHost {
             runs: BTreeSet::from([ArtifactKind::Tree]),
             shared_ports: false,
             isolates: true,
+            images: BTreeSet::new(),
             pool: PoolView::Absent,
             volumes: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -196,20 +197,7 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
     let at = reading.at;
     match act {
         Act::MakePool { pool, size } => {
-            reading.pool = PoolView::Present(Pool {
-                id: pool.clone(),
-                fleet: fleet.clone(),
-                host: host.clone(),
-                machine: reading.machine.clone(),
-                size: *size,
-                used: Size::ZERO,
-                extent: Size::from_mib(4),
-                header: Size::ZERO,
-                cap_enforced: true,
-                grows_online: true,
-                copies_online: true,
-                fill: None,
-            });
+            reading.pool = PoolView::Present(new_pool(pool, *size, fleet, host, reading));
             false
         }
         Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => {
@@ -237,6 +225,10 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             reading.volumes.insert(volume.id.clone(), view);
             false
         }
+        Act::FetchImage { digest, .. } => {
+            reading.images.insert(digest.clone());
+            false
+        }
         Act::StartInstance { instance } => {
             reading.instances.insert(instance.id.clone(), started(instance));
             false
@@ -260,6 +252,29 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
+    }
+}
+
+fn new_pool(
+    id: &PoolId,
+    size: Size,
+    fleet: &FleetName,
+    host: &HostName,
+    reading: &Reading,
+) -> Pool {
+    Pool {
+        id: id.clone(),
+        fleet: fleet.clone(),
+        host: host.clone(),
+        machine: reading.machine.clone(),
+        size,
+        used: Size::ZERO,
+        extent: Size::from_mib(4),
+        header: Size::ZERO,
+        cap_enforced: true,
+        grows_online: true,
+        copies_online: true,
+        fill: None,
     }
 }
 
@@ -289,6 +304,7 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         | Act::CopyVolume { .. }
         | Act::RemoveClone { .. }
         | Act::DestroyVolume { .. }
+        | Act::FetchImage { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }
         | Act::SuperviseInstance { .. } => {}

@@ -81,6 +81,9 @@ impl Host for LocalHost {
         if matches!(step.act, Act::MakeVolume { .. }) {
             return self.make_in_turn(step).await;
         }
+        if let Act::FetchImage { reference, digest } = &step.act {
+            return self.fetch(step, reference, digest).await;
+        }
         let _turn = self.turn.mutex.lock().await;
         let failed = |source| failed(&step.id.0, source);
         let _lock = self.lock(step).await.map_err(failed)?;
@@ -179,7 +182,9 @@ impl LocalHost {
         if let Some(instance) = reading.instances.values().next() {
             return Err(format!("instance {} is still here", instance.id).into());
         }
-        if let Some(foreign) = reading.foreign.first() {
+        // What is foreign beside the pool is in nobody's way.
+        let (_, contents) = self.storage.look().await?;
+        if let Some(foreign) = contents.foreign.first() {
             return Err(
                 format!("{} in the pool is not ours: {}", foreign.name, foreign.whose).into()
             );
@@ -206,6 +211,8 @@ impl LocalHost {
     /// Everything, or why not.
     async fn reading(&self) -> Result<Reading, BoxError> {
         let (pool, contents) = self.storage.look().await?;
+        let mut foreign = contents.foreign;
+        foreign.extend(self.runtime.foreign().await?);
         Ok(Reading {
             at: clock::now(),
             asked_at: Timestamp::default(),
@@ -216,7 +223,8 @@ impl LocalHost {
             pool,
             volumes: contents.volumes,
             instances: self.runtime.instances().await?,
-            foreign: contents.foreign,
+            images: self.runtime.images().await?,
+            foreign,
         })
     }
 
@@ -251,12 +259,33 @@ impl LocalHost {
             Act::TakeBackVolume { volume, marks } => self.storage.take_back(volume, marks).await?,
             Act::AdoptVolume { name, volume } => self.storage.adopt(name, volume).await?,
             Act::DestroyVolume { volume, .. } => self.storage.destroy(volume).await?,
+            Act::FetchImage { reference, digest } => self.runtime.fetch(reference, digest).await?,
             Act::StartInstance { instance } => self.start(instance).await?,
             Act::StopInstance { instance, .. } => self.runtime.stop(instance).await?,
             Act::SuperviseInstance { instance, supervision } => {
                 self.runtime.supervise(instance, supervision).await?
             }
         };
+        Ok(ensured)
+    }
+
+    /// Takes nobody's turn and no lock: a pull may be long, and two of one image are one.
+    async fn fetch(
+        &self,
+        step: &Step,
+        reference: &str,
+        digest: &str,
+    ) -> Result<Ensured, StepError> {
+        let failed = |source| failed(&step.id.0, source);
+        let reading = self.reading().await.map_err(failed)?;
+        match judge(step, &reading) {
+            Judgement::After => return Ok(Ensured::AlreadySo),
+            Judgement::Stale { found } => return Err(StepError::Stale { found }),
+            Judgement::Before => {}
+        }
+        let fetched = self.runtime.fetch(reference, digest).await;
+        let ensured = fetched.map_err(|error| failed(error.into()))?;
+        self.verify(step).await.map_err(failed)?;
         Ok(ensured)
     }
 

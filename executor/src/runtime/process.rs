@@ -4,6 +4,7 @@
 //! Chain: supervisor, runner, init, program. Each dies with the one before it. This file starts,
 //! reads, stops and removes instances; it decides nothing about which.
 
+mod container;
 mod enter;
 mod hold;
 mod init;
@@ -36,8 +37,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Timespec;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+pub(in crate::runtime) use self::container::clear as clear_container;
 pub use self::launch::{
-    Bind, BindSource, GuestFile, Launch, Limits, Network, Restart, SealedIn, SecretFile,
+    Bind, BindSource, GuestFile, InEngine, Launch, Limits, Network, Restart, SealedIn, SecretFile,
 };
 pub use self::network::{ensure_bridge, remove_bridge};
 pub use self::probe::{Capabilities, Lack, probe};
@@ -323,6 +325,7 @@ pub fn internal_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     match stage.to_str() {
         Some("launch") => supervisor::launch(directory),
         Some("supervise") => supervisor::main(directory),
+        Some("guard") => container::guard(directory),
         Some("run") => runner::main(directory),
         Some("init") => init::main(directory),
         Some("enter") => enter::main(directory, &args.collect::<Vec<_>>()),

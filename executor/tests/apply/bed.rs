@@ -149,6 +149,7 @@ impl Bed {
             catalog: self.catalog.clone(),
             journal: self.catalog.clone(),
             say: Box::new(move |event| events.lock().unwrap().push(event)),
+            front: None,
             stop: Arc::new(AtomicBool::new(false)),
         }
     }

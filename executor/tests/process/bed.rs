@@ -90,6 +90,7 @@ impl Bed {
             kill_timeout_ms: 5000,
             hidden: vec![self.home.path().to_owned()],
             limits: Limits::default(),
+            engine: None,
         }
     }
 

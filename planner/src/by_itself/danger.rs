@@ -54,6 +54,7 @@ fn of_step(plan: &Plan, step: &Step) -> Option<String> {
                 .then(|| format!("it puts a copy in place of {} of {}", volume.source, volume.slot))
         }
         Act::MakePool { .. }
+        | Act::FetchImage { .. }
         | Act::AdoptVolume { .. }
         | Act::RemoveClone { .. }
         | Act::GrowVolume { .. }

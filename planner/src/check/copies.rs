@@ -33,6 +33,7 @@ pub(super) fn copies(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
                 copy.map(|spec| format!("volume {volume} is a {}", spec.kind.as_str()))
             }
             Act::MakePool { .. }
+            | Act::FetchImage { .. }
             | Act::DestroyVolume { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }

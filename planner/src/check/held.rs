@@ -50,7 +50,7 @@ fn touched<'a>(
     volumes: &BTreeMap<&'a VolumeId, &'a SlotId>,
 ) -> Option<&'a SlotId> {
     match &step.act {
-        Act::MakePool { .. } => None,
+        Act::MakePool { .. } | Act::FetchImage { .. } => None,
         Act::MakeVolume { volume } | Act::AdoptVolume { volume, .. } => Some(&volume.slot),
         // A snapshot changes nothing of what it is of.
         Act::CopyVolume { volume, .. } => {

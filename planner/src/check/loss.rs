@@ -46,6 +46,7 @@ fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
         | Act::RetireVolume { volume: id, .. }
         | Act::TakeBackVolume { volume: id, .. } => id == volume,
         Act::MakePool { .. }
+        | Act::FetchImage { .. }
         | Act::GrowVolume { .. }
         | Act::DestroyVolume { .. }
         | Act::RemoveClone { .. }

@@ -56,6 +56,7 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
             }
             Act::GrowVolume { volume, to } => (volume, *to),
             Act::MakePool { .. }
+            | Act::FetchImage { .. }
             | Act::MarkVolume { .. }
             | Act::RetireVolume { .. }
             | Act::TakeBackVolume { .. }

@@ -87,7 +87,10 @@ fn distrust(walk: &Walk<'_>, world: &World<'_>, pools: &Pools<'_>, step: &Step) 
 
 fn needs_pool(act: &Act) -> bool {
     match act {
-        Act::MakePool { .. } | Act::StopInstance { .. } | Act::SuperviseInstance { .. } => false,
+        Act::MakePool { .. }
+        | Act::FetchImage { .. }
+        | Act::StopInstance { .. }
+        | Act::SuperviseInstance { .. } => false,
         Act::StartInstance { instance } => !instance.binds.is_empty(),
         Act::MakeVolume { .. }
         | Act::CopyVolume { .. }
@@ -113,7 +116,7 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
         let Some(reading) = world.reading(&step.host) else { continue };
         let why = match &step.act {
             // Making twice is making once; so a pool or volume that is there is as good.
-            Act::MakePool { .. } | Act::StartInstance { .. } => None,
+            Act::MakePool { .. } | Act::FetchImage { .. } | Act::StartInstance { .. } => None,
             Act::MakeVolume { volume } => of_another(reading, volume),
             // Destroyed already.
             Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
@@ -193,6 +196,7 @@ enum Subject<'a> {
     Instance(&'a InstanceId),
     Slot(&'a SlotId),
     Foreign(&'a str),
+    Image(&'a str),
 }
 
 fn subject(fact: &Predicate) -> Subject<'_> {
@@ -219,6 +223,9 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         | Predicate::InstanceSupervised { instance, .. } => Subject::Instance(instance),
         Predicate::SlotIdle { slot } => Subject::Slot(slot),
         Predicate::Adoptable { name, .. } => Subject::Foreign(name),
+        Predicate::ImageAbsent { digest } | Predicate::ImageHere { digest } => {
+            Subject::Image(digest)
+        }
     }
 }
 
@@ -242,6 +249,7 @@ fn own(act: &Act, fact: &Predicate) -> bool {
             | Act::RemoveClone { volume },
             Subject::Volume(id),
         ) => volume == id,
+        (Act::FetchImage { digest, .. }, Subject::Image(of)) => digest == of,
         (Act::StartInstance { instance }, Subject::Instance(id)) => instance.id == *id,
         (Act::StartInstance { instance }, Subject::Slot(slot)) => instance.slot == *slot,
         (
@@ -293,6 +301,7 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
             Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume },
             Predicate::VolumeAbsent { volume: id },
         ) => volume == id,
+        (Act::FetchImage { digest, .. }, Predicate::ImageHere { digest: of }) => digest == of,
         (Act::StartInstance { instance }, Predicate::InstanceRuns { instance: id, release }) => {
             instance.id == *id && instance.release == *release
         }

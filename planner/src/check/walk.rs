@@ -124,6 +124,7 @@ impl<'a> Walk<'a> {
                     self.of_instance.entry(id).or_default().push(number);
                 }
                 Act::MakePool { .. }
+                | Act::FetchImage { .. }
                 | Act::MakeVolume { .. }
                 | Act::CopyVolume { .. }
                 | Act::RemoveClone { .. }

@@ -94,6 +94,7 @@ pub(super) fn made_of<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> R
         group: group.name.clone(),
         artifact: artifact.clone(),
         argv: group.argv.clone(),
+        replaces_entrypoint: group.replaces_entrypoint,
         env: group.env.clone(),
         files: group.files.clone(),
         mounts: mounts.map(|m| (m.source.clone(), m.destination.clone())).collect(),

@@ -140,6 +140,8 @@ pub struct Group {
     pub mounts: BTreeMap<SourceName, Mount>,
     /// Program and arguments; empty: the image's own.
     pub argv: Vec<String>,
+    /// Whether they take the place of an image's entrypoint, and do not follow it.
+    pub replaces_entrypoint: bool,
     /// Environment of the manifest.
     pub env: BTreeMap<String, String>,
     /// Files of the manifest.

@@ -114,6 +114,9 @@ pub struct InstanceSpec {
     pub artifact: Artifact,
     /// Program and arguments; empty: the image's own.
     pub argv: Vec<String>,
+    /// Whether they take the place of an image's entrypoint, and do not follow it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub replaces_entrypoint: bool,
     /// The whole environment but for the secrets.
     pub env: BTreeMap<String, String>,
     /// Files to put in place first.

@@ -61,6 +61,9 @@ pub struct Reading {
     pub volumes: BTreeMap<VolumeId, VolumeView>,
     /// Instances with our fleet's mark, by id.
     pub instances: BTreeMap<InstanceId, InstanceView>,
+    /// Digests of images that are there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
     /// What carries no mark of ours. Shown, never touched.
     pub foreign: Vec<Foreign>,
 }

@@ -26,6 +26,9 @@ pub struct ReleaseSpec {
     pub artifact: Artifact,
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// Whether they take the place of an image's entrypoint, and do not follow it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub replaces_entrypoint: bool,
     /// Environment from the manifest.
     pub env: BTreeMap<String, String>,
     /// Files from the manifest.

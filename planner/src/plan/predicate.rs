@@ -110,6 +110,16 @@ pub enum Predicate {
         /// Which.
         volume: VolumeId,
     },
+    /// The image is not there.
+    ImageAbsent {
+        /// Which.
+        digest: String,
+    },
+    /// The image is there.
+    ImageHere {
+        /// Which.
+        digest: String,
+    },
     /// There is no such instance.
     InstanceAbsent {
         /// Which.
@@ -236,6 +246,14 @@ impl Predicate {
             | Self::AddressFree { .. }
             | Self::InstanceSupervised { .. } => self.instance_failure(reading),
             Self::GuestFits { guest, of } => reading.lack(*guest, *of),
+            Self::ImageAbsent { digest } => {
+                let here = reading.images.contains(digest);
+                here.then(|| alloc::format!("the image {digest} is there"))
+            }
+            Self::ImageHere { digest } => {
+                let here = reading.images.contains(digest);
+                (!here).then(|| alloc::format!("the image {digest} is not there"))
+            }
         }
     }
 
@@ -290,6 +308,8 @@ impl Predicate {
             | Self::SlotIdle { .. }
             | Self::AddressFree { .. }
             | Self::GuestFits { .. }
+            | Self::ImageAbsent { .. }
+            | Self::ImageHere { .. }
             | Self::InstanceSupervised { .. } => return None,
         };
         (!holds).then(|| found(reading, id))
@@ -343,6 +363,8 @@ impl Predicate {
             | Self::SlotIdle { .. }
             | Self::AddressFree { .. }
             | Self::GuestFits { .. }
+            | Self::ImageAbsent { .. }
+            | Self::ImageHere { .. }
             | Self::InstanceSupervised { .. } => None,
         }
     }
@@ -404,6 +426,8 @@ impl Predicate {
             | Self::VolumeIsClone { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. }
+            | Self::ImageAbsent { .. }
+            | Self::ImageHere { .. }
             | Self::GuestFits { .. } => None,
         }
     }

@@ -117,6 +117,13 @@ pub enum Act {
         /// When it was retired, as the plan saw it.
         retired: Timestamp,
     },
+    /// Has an image on the host, whole, to be started from.
+    FetchImage {
+        /// What the manifest calls it.
+        reference: String,
+        /// What it is.
+        digest: String,
+    },
     /// Starts an instance under supervision.
     StartInstance {
         /// All of it.
@@ -153,6 +160,7 @@ impl Act {
             | Self::TakeBackVolume { volume, .. }
             | Self::DestroyVolume { volume, .. } => Some(volume),
             Self::MakePool { .. }
+            | Self::FetchImage { .. }
             | Self::StartInstance { .. }
             | Self::StopInstance { .. }
             | Self::SuperviseInstance { .. } => None,
@@ -177,6 +185,7 @@ impl Act {
             Self::TakeBackVolume { volume, .. } => alloc::format!("take-back-volume {volume}"),
             Self::AdoptVolume { volume, .. } => alloc::format!("adopt-volume {}", volume.id),
             Self::DestroyVolume { volume, .. } => alloc::format!("destroy-volume {volume}"),
+            Self::FetchImage { reference, .. } => alloc::format!("fetch-image {reference} {host}"),
             Self::StartInstance { instance } => alloc::format!("start-instance {}", instance.id),
             Self::StopInstance { instance, .. } => alloc::format!("stop-instance {instance}"),
             Self::SuperviseInstance { instance, .. } => {

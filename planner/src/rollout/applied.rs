@@ -53,6 +53,7 @@ impl Applied {
             }
             Act::StartInstance { .. }
             | Act::MakePool { .. }
+            | Act::FetchImage { .. }
             | Act::RemoveClone { .. }
             | Act::GrowVolume { .. }
             | Act::RetireVolume { .. }

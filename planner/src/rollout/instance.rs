@@ -3,7 +3,7 @@
 
 use crate::Inputs;
 use crate::diff::Runs;
-use crate::model::artifact::ArtifactKind;
+use crate::model::artifact::{Artifact, ArtifactKind};
 use crate::model::desired::{App, Group};
 use crate::model::id::InstanceId;
 use crate::model::instance::{Bind, InstanceSpec, Role};
@@ -68,6 +68,7 @@ impl Crew<'_, '_> {
             release: self.runs.release.clone(),
             artifact: self.runs.artifact.clone(),
             argv: group.argv.clone(),
+            replaces_entrypoint: group.replaces_entrypoint,
             files: group.files.clone(),
             secret_files: group.secret_files.clone(),
             secrets: group.secrets.clone(),
@@ -100,7 +101,7 @@ impl Crew<'_, '_> {
         set("FLY_MACHINE_ID", id.to_string());
         set("FLY_ALLOC_ID", id.to_string());
         set("FLY_PRIVATE_IP", address.to_string());
-        set("FLY_IMAGE_REF", self.runs.artifact.digest().to_string());
+        set("FLY_IMAGE_REF", image_ref(self.runs.artifact));
         set("FLY_VM_MEMORY_MB", format!("{}", self.group.guest.memory.whole_mib()));
         set("TIEDOWN_SLOT", slot.to_string());
         set("TIEDOWN_HOST", host.to_string());
@@ -130,5 +131,16 @@ impl Crew<'_, '_> {
             checks: self.group.checks.clone(),
             within: self.group.deploy.wait_timeout,
         }
+    }
+}
+
+/// What runs, as one word.
+fn image_ref(artifact: &Artifact) -> String {
+    match artifact {
+        Artifact::Image { reference, digest } if !reference.contains('@') => {
+            format!("{reference}@{digest}")
+        }
+        Artifact::Image { reference, .. } => reference.clone(),
+        Artifact::Tree { digest } => digest.clone(),
     }
 }

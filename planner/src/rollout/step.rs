@@ -164,6 +164,14 @@ pub(super) fn destroy_volume(host: &HostName, view: &VolumeView, retired: Timest
     step(host, act, vec![before], vec![after])
 }
 
+/// Has an image on a host.
+pub(super) fn fetch_image(host: &HostName, reference: &str, digest: &str) -> Step {
+    let before = Predicate::ImageAbsent { digest: digest.into() };
+    let after = Predicate::ImageHere { digest: digest.into() };
+    let act = Act::FetchImage { reference: reference.into(), digest: digest.into() };
+    step(host, act, vec![before], vec![after])
+}
+
 /// Starts an instance. `volumes` are its volumes with the caps they have by then; `new` is its
 /// host, where no instance of the slot gives way to it.
 pub(super) fn start_instance(

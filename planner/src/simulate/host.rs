@@ -63,6 +63,9 @@ pub(super) fn act(
         Act::DestroyVolume { volume, .. } => {
             volumes.remove(volume);
         }
+        Act::FetchImage { digest, .. } => {
+            reading.images.insert(digest.clone());
+        }
         Act::StartInstance { instance } => start(reading, instance, gate),
         Act::StopInstance { instance, .. } => {
             reading.instances.remove(instance);

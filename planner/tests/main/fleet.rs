@@ -306,6 +306,7 @@ fn machine_of(name: &HostName, host: &HostConfig) -> Reading {
         runs: kinds.collect(),
         shared_ports: false,
         isolates: true,
+        images: BTreeSet::new(),
         pool,
         volumes: BTreeMap::new(),
         instances: BTreeMap::new(),

@@ -190,6 +190,7 @@ fn observed<'a>(
             machine,
             runs: BTreeSet::from([ArtifactKind::Tree]),
             isolates: true,
+            images: BTreeSet::new(),
             shared_ports: false,
             pool: PoolView::Present(pool),
             volumes: BTreeMap::new(),

@@ -1,6 +1,5 @@
 //! `tiedown apply`: shows the plan, asks, applies it, and always sums up.
 
-mod published;
 mod saved;
 pub(super) mod summary;
 
@@ -20,13 +19,11 @@ use executor::apply::{Options, Outcome};
 use planner::check::Checked;
 use planner::document::SavedPlan;
 use planner::plan::Plan;
-use published::Published;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Show the plan, ask, and apply it; a summary always. A saved plan is not asked about.
 #[derive(Debug, clap::Args)]
@@ -240,20 +237,8 @@ pub(super) async fn carry_out(
         true => checks_of(ask.snapshot, ask.settings),
         false => checks(&looked.desired),
     };
-    let changed = Arc::new(Notify::new());
-    let (settings, records) = (ask.settings, ask.records);
-    let published = Published { settings, hosts, records, checks: &checks, output };
-    let notify = Arc::clone(&changed);
-    let say = Box::new(move |event| {
-        progress.tell(&event);
-        if published::changes(&event) {
-            notify.notify_one();
-        }
-    });
-    let outcome = tokio::select! {
-        outcome = ask.apply(checked, hosts, &options, say, Arc::clone(stop)) => outcome,
-        never = published.keep(&changed) => match never {},
-    };
+    let say = Box::new(move |event| progress.tell(&event));
+    let outcome = ask.apply(checked, hosts, &checks, &options, say, Arc::clone(stop)).await;
     let outcome = match outcome {
         Err(PassError::Apply(error)) => {
             return Err(anyhow::Error::from(PassError::Apply(error))
@@ -264,16 +249,13 @@ pub(super) async fn carry_out(
     let outcome = outcome.with(&looked.behind, &looked.not_tried);
     let ending = ending(&outcome, looked);
     if is_idle(looked) && output.format == Format::Text {
-        published.look_and_publish().await;
         return Ok(ending.exit());
     }
     if output.passes_on && output.format == Format::Text {
-        published.look_and_publish().await;
         output.say(&summary::summary(&outcome, &looked.plan));
         return Ok(ending.exit());
     }
     let status = status::look(ask.settings, hosts, ask.records, &checks).await?;
-    published.publish(&status);
     let told = match output.format {
         Format::Text => {
             let text = format!(

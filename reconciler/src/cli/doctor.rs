@@ -5,6 +5,7 @@ use super::exit::Ending;
 use super::global::Global;
 use super::output::{Format, Output};
 use crate::fleet::{Abilities, Hosts, Records};
+use crate::prepare::images::engines;
 use crate::repository::tree::KnownTrees;
 use crate::settings::load::load;
 use crate::settings::{HostSettings, Settings, StorageSettings};
@@ -79,6 +80,9 @@ async fn fleet(
     let settings = load(&snapshot, &abilities.machine())?;
     findings.push(state_dir(&settings));
     findings.extend(lvm_programs(&settings));
+    for socket in engines(&settings) {
+        findings.push(engine(socket).await);
+    }
     let records = match Records::look(&settings) {
         Ok(records) => records,
         Err(error) => {
@@ -149,6 +153,19 @@ fn lvm_programs(settings: &Settings) -> Vec<Finding> {
     let programs = ["lvm", "dmsetup", "thin_check", "cryptsetup", "blkid", "setsid"];
     let hint = "apt-get install lvm2 dmsetup thin-provisioning-tools cryptsetup-bin util-linux";
     programs.map(|program| installed(program, hint)).into()
+}
+
+async fn engine(socket: &Path) -> Finding {
+    match executor::runtime::docker::version(socket).await {
+        Ok(version) => {
+            let found = format!("{version} at {}", socket.display());
+            Finding::new(Weight::Ok, "Docker Engine", found, "")
+        }
+        Err(error) => {
+            let hint = "apt-get install docker.io, start it, and name its `socket` in tiedown.toml";
+            Finding::new(Weight::Missing, "Docker Engine", executor::chain(&error), hint)
+        }
+    }
 }
 
 fn installed(program: &str, hint: &str) -> Finding {

@@ -5,21 +5,26 @@ use super::exit::{Ending, Exit};
 use super::global::Global;
 use super::output::{Format, Output};
 use super::stop;
+use crate::endpoints::Published;
 use crate::fleet::{Abilities, Hosts, Records, StateFiles};
 use crate::pass::guard_records;
 use crate::repository::Repository;
 use crate::repository::tree::KnownTrees;
 use crate::settings::Settings;
+use executor::apply::Front;
 use executor::catalog::{Holder, Lock, LockName};
 use executor::clock;
 use executor::host::Host;
+use executor::observe::Checks;
 use futures::StreamExt;
+use planner::model::id::InstanceId;
 use planner::model::instance::Role;
 use planner::model::name::HostName;
 use planner::model::observed::{HostView, InstanceView};
 use planner::plan::predicate::Predicate;
 use planner::plan::step::{Act, Step};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -140,6 +145,8 @@ impl Down<'_> {
                 }
             }
         }
+        let leaving = instances.iter().map(|(_, _, instance)| instance.id.clone()).collect();
+        self.tell_front(&leaving).await;
         let stops = instances.iter().map(async |(name, host, instance)| {
             if stop.load(Ordering::Relaxed) {
                 return false;
@@ -148,6 +155,7 @@ impl Down<'_> {
         });
         let ended: Vec<bool> =
             futures::stream::iter(stops).buffer_unordered(AT_ONCE).collect().await;
+        self.tell_front(&BTreeSet::new()).await;
         let stopped = ended.iter().filter(|done| **done).count();
         let failed = stopped < ended.len();
         let ending = Ending {
@@ -163,6 +171,15 @@ impl Down<'_> {
         drop(lock);
         tell(stopped, self.args.purge && whole, self.output)?;
         Ok(ending.exit())
+    }
+
+    /// The proxy in front is told before anything is stopped, and what is left after.
+    async fn tell_front(&self, leaving: &BTreeSet<InstanceId>) {
+        let settings = self.settings.endpoints.as_ref();
+        let Some(front) = Published::of(settings, self.hosts.all(), Checks::new()) else { return };
+        if let Err(why) = front.tell(leaving).await {
+            self.output.warn(&format!("endpoints are not published: {why}"));
+        }
     }
 
     async fn lock(&self) -> anyhow::Result<Box<dyn Lock>> {

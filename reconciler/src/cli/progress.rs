@@ -53,7 +53,9 @@ impl Progress {
             }
             return;
         }
-        if let Some(line) = line(event) {
+        // Where a line moves, what is waited for is in that one.
+        let moves = self.bar.is_some() && matches!(event, Event::GateWaits { .. });
+        if let Some(line) = line(event).filter(|_| !moves) {
             match &self.bar {
                 Some(bar) => bar.suspend(|| self.output.say(&line)),
                 None => self.output.say(&line),
@@ -80,7 +82,9 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::WaveBegan { rollout, wave, waves, title } => {
             format!("{}: wave {wave} of {waves}: {title}", rollout.0)
         }
-        Event::StepBegan { .. } | Event::GateWaits { .. } => return None,
+        Event::StepBegan { .. } => return None,
+        Event::GateWaits { object, seen } => format!("  {object}: waiting for {seen}"),
+        Event::Untold { why } => format!("  endpoints are not published: {why}"),
         Event::StepDone { step, object, ensured } => {
             let what = match ensured {
                 Ensured::Made | Ensured::Changed => "done",
@@ -120,6 +124,7 @@ fn moving(event: &Event) -> Option<String> {
         | Event::Output { .. }
         | Event::GatePassed { .. }
         | Event::GateFailed { .. }
+        | Event::Untold { .. }
         | Event::RolloutEnded { .. } => None,
     }
 }

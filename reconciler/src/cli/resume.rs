@@ -4,11 +4,14 @@ use super::exit::{Ending, Exit};
 use super::global::Global;
 use super::output::{Format, Output};
 use super::stop;
+use crate::endpoints::Published;
 use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::guard_records;
+use crate::pass::{checks_of, guard_records};
 use crate::repository::tree::KnownTrees;
+use executor::apply::Front;
 use executor::ensure::Ensured;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,7 +30,18 @@ pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Re
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
     let stop = Arc::new(AtomicBool::new(false));
-    stop::patiently(&stop, output, resume(&hosts, &stop, output)).await
+    let checks = checks_of(&snapshot, &settings);
+    let front = Published::of(settings.endpoints.as_ref(), hosts.all(), checks);
+    let work = async {
+        let exit = resume(&hosts, &stop, output).await;
+        if let Some(front) = &front
+            && let Err(why) = front.tell(&BTreeSet::new()).await
+        {
+            output.warn(&format!("endpoints are not published: {why}"));
+        }
+        exit
+    };
+    stop::patiently(&stop, output, work).await
 }
 
 async fn resume(hosts: &Hosts, stop: &AtomicBool, output: Output) -> anyhow::Result<Exit> {

@@ -54,7 +54,7 @@ impl Ask<'_> {
 
     fn read(&self, claims: &Claims) -> Result<Read, PassError> {
         let secrets = read_secrets(self.settings)?;
-        let Prepared { desired, artifacts, trees, warnings, notes, broken: _ } =
+        let Prepared { desired, artifacts, trees, warnings, notes, .. } =
             prepare(self.snapshot, self.settings, self.selection, claims, &secrets)?;
         Ok((desired, artifacts, Arc::new(trees), Told { warnings, notes }))
     }

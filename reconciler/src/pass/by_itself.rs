@@ -2,7 +2,7 @@
 //! whom. What was approved is used up, and what failed is tried again later.
 
 use super::rules::InForce;
-use super::{Ask, Looked, PassError};
+use super::{Ask, Looked, PassError, checks};
 use crate::fleet::Hosts;
 use crate::history::moment;
 use crate::serve::backoff;
@@ -118,6 +118,7 @@ impl Ask<'_> {
         let hosts =
             Hosts::open(self.settings, self.abilities, self.records, &decided.looked.trees)?;
         let name = self.snapshot.name();
+        let checks = checks(&decided.looked.desired);
         let options = Options {
             parallelism: 8,
             // Somebody who works by hand is waited for, and not for ever.
@@ -125,7 +126,7 @@ impl Ask<'_> {
             purpose: format!("a pass by itself over {name}"),
             by: format!("tiedown by itself, process {}", std::process::id()),
         };
-        let outcome = self.apply(&decided.now, &hosts, &options, say, stop).await?;
+        let outcome = self.apply(&decided.now, &hosts, &checks, &options, say, stop).await?;
         self.remember_outcome(decided, &outcome)?;
         Ok(outcome)
     }

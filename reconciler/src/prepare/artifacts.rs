@@ -1,13 +1,15 @@
-//! What each app runs: its source tree at this commit, named by content. Images are named and not
-//! yet found.
+//! What each app runs: its source tree at this commit, named by content; or an image, of which what
+//! was applied is remembered and the rest is left to be looked up.
 
 use super::apps::{Meant, above, below};
+use super::images::{self, References};
 use crate::repository::RepositoryError;
 use crate::repository::snapshot::{Patterns, Snapshot};
 use crate::repository::tree::{KnownTrees, Origin};
-use crate::settings::FILE;
+use crate::settings::{FILE, Settings};
 use planner::manifest::resolve::Runs;
 use planner::model::artifact::{Artifact, Artifacts, Resolved};
+use planner::model::claim::Claims;
 use planner::model::name::AppName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Found {
     /// By app.
     pub artifacts: Artifacts,
+    /// Images that are to be looked up.
+    pub references: References,
     /// Where trees are found again.
     pub trees: KnownTrees,
     /// What a reader should know beside.
@@ -30,28 +34,49 @@ pub fn resolve(
     snapshot: &Snapshot<'_>,
     apps: &BTreeMap<AppName, Meant>,
     patterns: &Patterns,
+    settings: &Settings,
+    claims: &Claims,
 ) -> Result<Found, RepositoryError> {
     let mut found = Found {
         artifacts: Artifacts::new(),
+        references: References::new(),
         trees: KnownTrees::new(snapshot.repository()),
         notes: Vec::new(),
     };
+    let can_run_images = !images::engines(settings).is_empty();
     for (app, meant) in apps {
         let resolved = match &meant.runs {
             Runs::Tree { path } => tree(snapshot, &meant.path, path, patterns, &mut found)?,
-            Runs::Image { reference } => image(&format!("the image {reference}")),
-            Runs::Build { from } => image(&format!("an image that is built from {from}")),
+            Runs::Image { reference } => {
+                let known = images::remembered(app, reference, claims);
+                if known.is_none() && can_run_images {
+                    found.references.insert(app.clone(), reference.clone());
+                }
+                known.map_or_else(|| image(reference, can_run_images), Resolved::Found)
+            }
+            Runs::Build { from } => Resolved::Missing {
+                why: format!("it runs an image built from {from}, and nobody has built it"),
+                hint: "build it, push it, and name it: image = \"REFERENCE\" in [build]".to_owned(),
+            },
         };
         found.artifacts.insert(app.clone(), resolved);
     }
     Ok(found)
 }
 
-fn image(what: &str) -> Resolved {
-    Resolved::Missing {
-        why: format!("it runs {what}, and no host of this fleet can run images"),
-        hint: "remove [build] and give [processes] to run it from its source tree".to_owned(),
+/// An image of which nothing is known yet.
+fn image(reference: &str, can_run_images: bool) -> Resolved {
+    if can_run_images {
+        let why = format!("the image {reference} is looked up where hosts are asked");
+        return Resolved::Missing {
+            why,
+            hint: "run `tiedown plan` where the hosts are".to_owned(),
+        };
     }
+    let why = format!("it runs the image {reference}, and no host of this fleet can run images");
+    let hint = "give a host runtime = { driver = \"docker\" } in tiedown.toml, or remove [build] \
+                and give [processes] to run it from its source tree";
+    Resolved::Missing { why, hint: hint.to_owned() }
 }
 
 fn tree(

@@ -79,7 +79,7 @@ fn hosts(
     let mut hosts = BTreeMap::new();
     for (index, host) in written.iter().enumerate() {
         let subnet = host.subnet.clone().or_else(|| {
-            let subnet = default_subnet(index, shares_ports(host.runtime, machine))?;
+            let subnet = default_subnet(index, shares_ports(&host.runtime, machine))?;
             Some(At { value: subnet, span: host.name.span.clone() })
         });
         let Some(subnet) = subnet else {
@@ -118,17 +118,18 @@ fn hosts(
             None => StorageSettings::Local { path },
         };
         let keys = host.keys.clone();
-        let settings = HostSettings { spec, storage, runtime: host.runtime, keys };
+        let settings = HostSettings { spec, storage, runtime: host.runtime.clone(), keys };
         hosts.insert(host.name.value.clone(), settings);
         subnets.push((&host.name.value, subnet));
     }
     hosts
 }
 
-const fn shares_ports(runtime: RuntimeDriver, machine: &Machine) -> bool {
+const fn shares_ports(runtime: &RuntimeDriver, machine: &Machine) -> bool {
     match runtime {
         RuntimeDriver::Process { network: ProcessNetwork::Own } => machine.shares_ports,
         RuntimeDriver::Process { network: ProcessNetwork::Host } => true,
+        RuntimeDriver::Docker { .. } => false,
     }
 }
 

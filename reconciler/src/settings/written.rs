@@ -6,7 +6,9 @@ mod serve;
 
 use super::keys::{self, KeysSettings, absolute};
 use super::section::{At, Reader, Section};
-use super::{INCLUDE, ProcessNetwork, Requirements, RuntimeDriver, ServeSettings};
+use super::{
+    EndpointsSettings, INCLUDE, ProcessNetwork, Requirements, RuntimeDriver, ServeSettings,
+};
 use planner::model::host::HostState;
 use planner::model::name::{FleetName, HostName, Region};
 use planner::model::network::Subnet;
@@ -30,8 +32,8 @@ pub struct Written {
     pub hosts: Vec<WrittenHost>,
     /// `[policy]`, with its defaults.
     pub policy: Policy,
-    /// `file` of `[endpoints]`; absolute.
-    pub endpoints: Option<PathBuf>,
+    /// `[endpoints]`.
+    pub endpoints: Option<EndpointsSettings>,
     /// `[serve]`, with its defaults.
     pub serve: ServeSettings,
     /// `[require]`.
@@ -80,13 +82,6 @@ const STATES: [(&str, HostState); 3] =
 const SPREADS: [(&str, Spread); 3] =
     [("host", Spread::Host), ("zone", Spread::Zone), ("none", Spread::None)];
 
-/// A driver that a file may name.
-#[derive(Clone, Copy)]
-enum Driver {
-    Built,
-    Planned,
-}
-
 /// Reads the whole file. `None` if what is missing or wrong leaves nothing to go on with; the
 /// reader then knows why.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
@@ -119,11 +114,19 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
     let policy = file.table(reader, "policy", "[policy]");
     let policy = policy.map_or_else(Policy::default, |section| read_policy(reader, &section));
     let endpoints = file.table(reader, "endpoints", "[endpoints]").and_then(|section| {
-        section.allow(reader, &["file"]);
+        section.allow(reader, &["file", "command"]);
         if !section.has("file") {
             section.missing(reader, "file", "file = \"/an/absolute/path.json\"");
         }
-        section.parsed_by(reader, "file", absolute)
+        let command = section.texts(reader, "command").unwrap_or_default();
+        if let Some(program) = command.first().filter(|word| word.value.contains('/')) {
+            let message = "`command` of [endpoints] begins with a path";
+            let hint = "write a program's bare name; it is looked for where the system has them";
+            reader.wrong(program.span.clone(), message, hint);
+        }
+        let command = command.into_iter().map(|word| word.value).collect();
+        let file = section.parsed_by(reader, "file", absolute)?.value;
+        Some(EndpointsSettings { file, command })
     });
     let serve = file.table(reader, "serve", "[serve]");
     let serve = serve.map_or_else(ServeSettings::default, |section| serve::read(reader, &section));
@@ -136,7 +139,7 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<Written> {
         exclude: exclude.unwrap_or_default(),
         hosts,
         policy,
-        endpoints: endpoints.map(|at| at.value),
+        endpoints,
         serve,
         require,
     })
@@ -328,26 +331,43 @@ const PROCESS: RuntimeDriver = RuntimeDriver::Process { network: ProcessNetwork:
 const NETWORKS: [(&str, ProcessNetwork); 2] =
     [("own", ProcessNetwork::Own), ("host", ProcessNetwork::Host)];
 
+/// Where Debian and Docker's own packages put the engine's socket.
+const SOCKET: &str = "/var/run/docker.sock";
+
+#[derive(Clone, Copy)]
+enum Driver {
+    Process,
+    Docker,
+}
+
 fn read_runtime(reader: &mut Reader<'_>, host: &Section<'_>) -> Option<RuntimeDriver> {
     let section = host.table(reader, "runtime", "`runtime`")?;
-    section.allow(reader, &["driver", "network"]);
     if !section.has("driver") {
         section.missing(reader, "driver", "driver = \"process\"");
     }
-    let drivers = [("process", Driver::Built), ("docker", Driver::Planned)];
-    let driver = section.word(reader, "driver", &drivers)?;
-    match driver.value {
-        Driver::Built => {
+    let drivers = [("process", Driver::Process), ("docker", Driver::Docker)];
+    match section.word(reader, "driver", &drivers)?.value {
+        Driver::Process => {
+            section.allow(reader, &["driver", "network"]);
             let network = section.word(reader, "network", &NETWORKS);
             let network = network.map_or(ProcessNetwork::Own, |at| at.value);
             Some(RuntimeDriver::Process { network })
         }
-        Driver::Planned => {
-            let message = "the runtime driver docker is not built yet";
-            reader.wrong(driver.span, message, "use driver = \"process\"");
-            None
+        Driver::Docker => {
+            section.allow(reader, &["driver", "socket"]);
+            let socket = section.parsed_by(reader, "socket", unix_socket);
+            let socket = socket.map_or_else(|| PathBuf::from(SOCKET), |at| at.value);
+            Some(RuntimeDriver::Docker { socket })
         }
     }
+}
+
+/// A socket as Docker's own programs write it, or as a path.
+fn unix_socket(text: &str) -> Result<PathBuf, String> {
+    let shown: String = text.chars().take(80).collect();
+    absolute(text.strip_prefix("unix://").unwrap_or(text)).map_err(|_| {
+        format!("{shown:?} must be an absolute path, or unix:// and one: an engine of this machine")
+    })
 }
 
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_>) -> Policy {

@@ -2,6 +2,7 @@
 
 mod ci;
 mod description;
+mod prism;
 mod server;
 
 use super::repo::{APP, Repo, Said};
@@ -59,7 +60,13 @@ fn head(repo: &Repo, of: &str) -> String {
 
 /// The whole of it, on one kind of forge.
 fn one_comment_and_one_status_are_kept(kind: &'static str) {
-    let Some(server) = server(kind) else { return };
+    let Some(mut server) = server(kind) else { return };
+    match kind {
+        // Its description is of another version of what is spoken.
+        "gitlab" => {}
+        _ if server.judge() => {}
+        _ => skipped(&format!("{kind}: Prism is not there; fixtures/prepare.sh installs it")),
+    }
     let repo = repo();
     {
         let mut state = server.state();
@@ -68,14 +75,18 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
         // What others write is theirs, whatever is in it.
         let forged = "<!-- tiedown: tiedown -->\nNo changes.".to_owned();
         state.comments.push((100, "somebody".to_owned(), forged));
+        // Another fleet's own, in which a manifest has put the mark of this one.
+        let other = "### x\n\n<!-- tiedown: b -->\n\n```\n<!-- tiedown: tiedown -->\n```\n";
+        state.comments.push((109, "tiedown-bot".to_owned(), other.to_owned()));
         state.test = Some("pending");
     }
     let said = comment(&repo, &server);
     assert!(said.code == 0 && said.out.starts_with("Comment: made. Wanting: approved, checks."));
     {
         let state = server.state();
-        let (id, _, body) = &state.comments[1];
-        assert_eq!((state.comments.len(), *id), (2, 101));
+        let (id, _, body) = &state.comments[2];
+        assert_eq!((state.comments.len(), *id), (3, 102));
+        assert!(state.comments[1].2.starts_with("### x\n"));
         assert_eq!(state.comments[0].2, "<!-- tiedown: tiedown -->\nNo changes.");
         assert!(body.starts_with("### Plan: 1 to add, 0 to change, 0 to destroy."), "{body}");
         for line in [
@@ -116,8 +127,8 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     server.state().head = head(&repo, "change");
     later_commits(&repo, &server);
     let state = server.state();
-    assert_eq!(state.comments.len(), 2, "it is one comment all the time");
-    assert!(state.comments[1].2.contains("web/fly.toml:2:"), "{}", state.comments[1].2);
+    assert_eq!(state.comments.len(), 3, "it is one comment all the time");
+    assert!(state.comments[2].2.contains("web/fly.toml:2:"), "{}", state.comments[2].2);
     let how = &state.statuses.last().unwrap()[2];
     assert_eq!(how, if kind == "gitlab" { "failed" } else { "error" });
     let undescribed: Vec<String> =
@@ -135,8 +146,8 @@ fn later_commits(repo: &Repo, server: &Server) {
     assert!(said.out.contains("left alone") && said.out.contains("Wanting: the commit"), "{said}");
     assert_eq!(server.state().statuses.last().unwrap()[0], head(repo, "change"));
     // Two runs at once have made two comments: one of them goes.
-    let twice = server.state().comments[1].clone();
-    server.state().comments.push((109, twice.1, twice.2));
+    let twice = server.state().comments[2].clone();
+    server.state().comments.push((110, twice.1, twice.2));
     server.state().head = head(repo, "change");
     let said = comment(repo, server);
     assert!(said.out.starts_with("Comment: changed."), "{said}");

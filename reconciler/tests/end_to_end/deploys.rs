@@ -1,6 +1,6 @@
 //! Strategies and release commands on real processes.
 
-use super::fleet::{Fleet, Said, store_manifest};
+use super::fleet::{Fleet, Said, eventually, store_manifest};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -100,7 +100,18 @@ fn bluegreen_brings_up_a_second_set_first_and_ends_with_one() {
         let json = std::fs::read(&file).unwrap_or_default();
         serde_json::from_slice::<serde_json::Value>(&json).unwrap_or_default()
     };
-    let said = fleet.run(&["apply", "--auto-approve"]);
+    let second_set_serves = || {
+        let published = published();
+        let all = published.as_array().cloned().unwrap_or_default();
+        all.iter().filter(|one| one["role"] == "green" && one["healthy"] == true).count() == 2
+    };
+    let apply = fleet
+        .command(&["apply", "--auto-approve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    eventually("the second set in the file", second_set_serves);
+    let said = Said::of(&apply.unwrap().wait_with_output().unwrap());
     assert_eq!(said.code, 0, "{said}");
     assert_eq!(published(), fleet.status()["endpoints"]);
     let after = fleet.slots();

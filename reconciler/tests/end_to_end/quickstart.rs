@@ -44,7 +44,8 @@ fn lines(text: &str, addresses: &str) -> Vec<String> {
     };
     let mut lines: Vec<String> = text
         .lines()
-        .filter(|line| !line.trim().is_empty())
+        // What is waited for meanwhile depends on the moment.
+        .filter(|line| !line.trim().is_empty() && !line.contains(": waiting for "))
         .map(|line| line.split(' ').map(plain).collect::<Vec<_>>().join(" "))
         // Longer addresses make wider columns.
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))

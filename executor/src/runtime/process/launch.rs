@@ -54,6 +54,26 @@ pub struct Launch {
     pub hidden: Vec<PathBuf>,
     /// Resource limits to enforce where the host can.
     pub limits: Limits,
+    /// The engine's part, if it is a container and no process tree of ours.
+    #[serde(default)]
+    pub engine: Option<InEngine>,
+}
+
+/// What a container is made from beside what every instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InEngine {
+    /// The engine's socket.
+    pub socket: PathBuf,
+    /// The container's name.
+    pub container: String,
+    /// The image's identity on the engine.
+    pub image: String,
+    /// Whether `argv` takes the place of the image's entrypoint, and does not follow it.
+    pub replaces_entrypoint: bool,
+    /// Labels of the container.
+    pub marks: BTreeMap<String, String>,
+    /// The directory that volumes are mounted in for the engine; empty while nothing runs.
+    pub room: PathBuf,
 }
 
 impl std::fmt::Debug for Launch {

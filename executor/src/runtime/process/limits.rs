@@ -23,7 +23,8 @@ impl Cage {
     /// Makes the group, or remembers why there is none.
     pub(super) fn of(launch: &Launch) -> Self {
         let limits = launch.limits;
-        if limits == Limits::default() {
+        // An engine limits its containers itself.
+        if limits == Limits::default() || launch.engine.is_some() {
             return Self { group: None, limits, state: Enforcement::NotAsked };
         }
         match parent().map(|parent| parent.join(&launch.instance)) {

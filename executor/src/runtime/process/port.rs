@@ -73,19 +73,7 @@ impl Runtime for ProcessRuntime {
 
     async fn start(&self, start: Start<'_>) -> Result<Ensured, RuntimeError> {
         let launch = self.launch(&start)?;
-        let directory = self.place(&start.instance.id);
-        write_specification(&directory, start.instance)?;
-        let (program, id) = (self.program.clone(), start.instance.id.clone());
-        blocking(&format!("starting instance {id}"), move || {
-            match super::start(&program, &directory, &launch, COMING_UP) {
-                // A program that cannot be run is a failed release, for its gate to tell; its
-                // record says so.
-                Err(Error::Refused(Refusal::Program { .. })) => Ok(()),
-                started => started.map(drop),
-            }
-        })
-        .await?;
-        Ok(Ensured::Made)
+        self.start_launch(start.instance, launch).await
     }
 
     async fn stop(&self, id: &InstanceId) -> Result<Ensured, RuntimeError> {
@@ -199,8 +187,37 @@ impl Runtime for ProcessRuntime {
 }
 
 impl ProcessRuntime {
-    fn place(&self, id: &InstanceId) -> PathBuf {
+    /// An instance's directory.
+    pub(in crate::runtime) fn place(&self, id: &InstanceId) -> PathBuf {
         self.directory.join(id.as_str())
+    }
+
+    /// Writes an instance down and starts its supervisor.
+    pub(in crate::runtime) async fn start_launch(
+        &self,
+        instance: &InstanceSpec,
+        launch: Launch,
+    ) -> Result<Ensured, RuntimeError> {
+        let directory = self.place(&instance.id);
+        write_specification(&directory, instance)?;
+        let program = self.program.clone();
+        blocking(&format!("starting instance {}", instance.id), move || {
+            match super::start(&program, &directory, &launch, COMING_UP) {
+                // A program that cannot be run is a failed release, for its gate to tell; its
+                // record says so.
+                Err(Error::Refused(Refusal::Program { .. })) => Ok(()),
+                started => started.map(drop),
+            }
+        })
+        .await?;
+        Ok(Ensured::Made)
+    }
+
+    /// Stops an instance and keeps its record and its log.
+    pub(in crate::runtime) async fn halt(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let directory = self.place(id);
+        blocking(&format!("stopping instance {id}"), move || super::stop(&directory).map(drop))
+            .await
     }
 
     /// Directories of all instances, or of what is left of them; complete, or an error.
@@ -213,7 +230,8 @@ impl ProcessRuntime {
         }
     }
 
-    fn launch(&self, start: &Start<'_>) -> Result<Launch, RuntimeError> {
+    /// All that an instance is started with, as a process tree.
+    pub(in crate::runtime) fn launch(&self, start: &Start<'_>) -> Result<Launch, RuntimeError> {
         let instance = start.instance;
         let mut binds = Vec::new();
         for (bind, attachment) in &start.volumes {
@@ -250,6 +268,7 @@ impl ProcessRuntime {
                 cpu_millis: Some(u64::from(instance.guest.cpus) * 1000),
                 swap_bytes: Some(instance.guest.swap.bytes()),
             },
+            engine: None,
         })
     }
 
@@ -314,15 +333,21 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
         | State::Stopped
         | State::Died { .. } => 0,
     };
-    Ok(Some(InstanceView {
+    let state = state(record.state, spec.ends_within);
+    Ok(Some(InstanceView { up_since, restarts, ..seen(spec, state) }))
+}
+
+/// An instance as its specification says and as it was found.
+pub(in crate::runtime) fn seen(spec: InstanceSpec, state: InstanceState) -> InstanceView {
+    InstanceView {
         id: spec.id,
         slot: spec.slot,
         role: spec.role,
         release: spec.release,
-        state: state(record.state, spec.ends_within),
+        state,
         healthy: None,
         said: Vec::new(),
-        up_since,
+        up_since: None,
         address: spec.address,
         ports: spec.ports,
         volumes: spec.binds.into_iter().map(|bind| bind.volume).collect(),
@@ -330,8 +355,8 @@ fn view(directory: &Path) -> Result<Option<InstanceView>, RuntimeError> {
         checks: Vec::new(),
         memory: spec.guest.memory,
         cpus: spec.guest.cpus,
-        restarts,
-    }))
+        restarts: 0,
+    }
 }
 
 fn state(state: State, ends_within: Option<Millis>) -> InstanceState {
@@ -446,7 +471,10 @@ fn refused(act: &str, refusal: Refusal) -> RuntimeError {
     }
 }
 
-fn failed(act: String, source: impl std::error::Error + Send + Sync + 'static) -> RuntimeError {
+pub(in crate::runtime) fn failed(
+    act: String,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> RuntimeError {
     RuntimeError::Failed { act, source: Box::new(source) }
 }
 

@@ -1,6 +1,8 @@
 //! Keeps one instance: takes its holds, brings its tree up, restarts it as its policy says, takes
 //! it down when asked, and writes down what is. One process per instance; the tree dies with it.
 
+mod contained;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -150,7 +152,10 @@ impl Supervisor<'_> {
         let (mut restarts, mut row) = (0, 0);
         loop {
             let began = Instant::now();
-            let end = self.once(&holds, restarts).await;
+            let end = match self.launch.engine.clone() {
+                Some(engine) => self.once_in_engine(&engine, &holds, restarts).await,
+                None => self.once(&holds, restarts).await,
+            };
             self.cage.remove();
             network::unplug(&self.launch.network).await?;
             hold::released(&self.launch.binds).await?;

@@ -41,6 +41,7 @@ pub(super) fn group(
         scale,
         mounts: written.mounts.iter().filter_map(|m| mount(manifest, m)).collect(),
         argv: argv(written),
+        replaces_entrypoint: written.exec.is_some() || written.entrypoint.is_some(),
         env: env(manifest),
         files: written.files.iter().filter_map(|f| file(f, context, problems)).collect(),
         secret_files: written.files.iter().filter_map(|f| secret_file(f, problems)).collect(),

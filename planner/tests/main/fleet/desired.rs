@@ -148,6 +148,7 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
         },
         mounts,
         argv: vec!["serve".to_string()],
+        replaces_entrypoint: false,
         env: group.env.clone(),
         files: Vec::new(),
         secret_files: secret_files.collect(),

@@ -462,3 +462,28 @@ fn an_apply_that_is_cut_short_anywhere_is_finished_by_the_next() {
         }
     }
 }
+
+#[test]
+fn an_image_is_on_its_host_before_anything_is_stopped_for_it() {
+    let mut world = World::new(2);
+    for host in ["ewr-1", "ewr-2"] {
+        world.reading(host).runs.insert(ArtifactKind::Image);
+    }
+    world.mounted("web", &[("ewr", 2)]).checks = vec![tcp()];
+    let image = |digest: &str| {
+        let (reference, digest) = ("web:1".to_owned(), digest.to_owned());
+        Resolved::Found(Artifact::Image { reference, digest })
+    };
+    world.artifacts.insert("web".parse().unwrap(), image("sha256:1"));
+    world.apply();
+    world.reading("ewr-2").images.insert("sha256:2".to_owned());
+    world.artifacts.insert("web".parse().unwrap(), image("sha256:2"));
+    let planned = world.apply();
+    let waves = waves(&planned, "web/app");
+    assert_eq!(waves[0], "fetch images: fetch-image", "the other host has it already");
+    assert_eq!(waves[1], "replace instances: stop-instance+start-instance");
+    world.change("web", "two");
+    let planned = world.apply();
+    let fetches = planned.plan.steps().any(|step| matches!(step.act, Act::FetchImage { .. }));
+    assert!(!fetches, "it is there");
+}

@@ -149,8 +149,9 @@ fn each_clash_has_one_message() {
             "`pool` of `storage`: \"../t\" is not a name: letters, digits, `_`, `+` and `.`",
         ),
         (
-            host("a", &format!("{local}\nruntime = {{ driver = \"docker\" }}")),
-            "the runtime driver docker is not built yet",
+            host("a", &format!("{local}\nruntime = {{ driver = \"docker\", socket = \"x\" }}")),
+            "`socket` of `runtime`: \"x\" must be an absolute path, or unix:// and one: an engine \
+             of this machine",
         ),
         (
             host("a", "storage = { driver = \"local\", capacity = \"20\" }"),

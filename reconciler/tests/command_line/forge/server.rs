@@ -2,6 +2,7 @@
 //! remembers it, and answers as its description says that it answers.
 
 use super::description::Description;
+use super::prism::Prism;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -38,6 +39,8 @@ pub(super) struct Server {
     pub(super) kind: &'static str,
     pub(super) address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// What stands in front of it.
+    prism: Option<Prism>,
 }
 
 impl Server {
@@ -52,16 +55,23 @@ impl Server {
                 answer(kind, &description, &shared, stream);
             }
         });
-        Self { kind, address, state }
+        Self { kind, address, state, prism: None }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
+    /// Has every request and answer judged by somebody else too, if that can be had.
+    pub(super) fn judge(&mut self) -> bool {
+        self.prism = Prism::before(self.kind, &self.api());
+        self.prism.is_some()
+    }
+
     pub(super) fn api(&self) -> String {
         let base = base(self.kind);
-        format!("http://{}{base}", self.address)
+        let direct = || format!("http://{}{base}", self.address);
+        self.prism.as_ref().map_or_else(direct, |prism| prism.url.clone())
     }
 }
 
@@ -112,13 +122,15 @@ fn answer(kind: &str, described: &Description, state: &Mutex<State>, stream: Tcp
             (status, said.to_string())
         }
     };
-    let mut stream = reader.into_inner();
-    let length = said.len();
+    // An answer of no content has none.
+    let said = if status == 204 { String::new() } else { said };
+    let head = match said.len() {
+        0 => String::new(),
+        length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+    };
     // Whoever asked may have gone.
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{said}"
-    );
+    let _ =
+        write!(reader.into_inner(), "HTTP/1.1 {status} x\r\n{head}Connection: close\r\n\r\n{said}");
 }
 
 fn respond(
