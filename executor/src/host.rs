@@ -13,6 +13,7 @@ use planner::model::id::InstanceId;
 use planner::model::name::HostName;
 use planner::model::observed::{HostView, InstanceView};
 use planner::plan::step::Step;
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -57,6 +58,13 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`StepError::Failed`].
     async fn purge(&self) -> Result<(), StepError>;
+
+    /// Runs one more program in an instance of this machine, on this process's standard streams,
+    /// and gives its status.
+    ///
+    /// # Errors
+    /// [`StepError::Failed`].
+    async fn exec(&self, instance: &InstanceId, argv: &[OsString]) -> Result<i32, StepError>;
 
     /// The file that an instance's output goes to, if it has one here.
     fn log(&self, id: &InstanceId) -> Option<PathBuf>;

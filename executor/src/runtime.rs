@@ -12,6 +12,7 @@ use planner::model::instance::{Bind, InstanceSpec, Supervision};
 use planner::model::network::Port;
 use planner::model::observed::{Foreign, InstanceView};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -118,6 +119,13 @@ pub trait Runtime: Send + Sync {
     async fn connect(&self, _: &InstanceId, place: SocketAddrV4) -> io::Result<TcpStream> {
         TcpStream::connect(place).await
     }
+
+    /// Runs one more program in an instance, on this process's standard streams, and gives its
+    /// status; 126 where the instance does not run or the program cannot be started.
+    ///
+    /// # Errors
+    /// Any [`RuntimeError`].
+    async fn exec(&self, id: &InstanceId, argv: &[OsString]) -> Result<i32, RuntimeError>;
 
     /// Whether it is the instance that listens on its address and port, and not some other program
     /// that answers there.

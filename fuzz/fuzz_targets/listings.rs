@@ -1,5 +1,5 @@
 #![no_main]
-//! Bytes as `lvs`, `pvs` or `dmsetup status` might write them: read in full or refused, never a
+//! Bytes as `lvs`, `pvs`, `dmsetup status` or `thin_ls` might write them: read in full or refused, never a
 //! panic, and what is read is what was written.
 
 use executor::storage::lvm::{report, status};
@@ -11,6 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = report::physical(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = status::devices(text);
     if let Ok(targets) = status::parse(text) {
         for (name, target) in targets {
             assert!(text.contains(&name));

@@ -14,6 +14,7 @@ mod lane;
 mod release;
 mod removal;
 mod restoring;
+mod reverting;
 mod rolling;
 mod run;
 mod step;

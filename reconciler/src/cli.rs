@@ -12,6 +12,7 @@ mod down;
 mod drift;
 mod edit;
 mod error;
+mod exec;
 mod exit;
 mod global;
 mod history;
@@ -86,6 +87,7 @@ enum Command {
     Unhold(hold::UnholdArgs),
     Restart(restart::Args),
     Run(run::Args),
+    Exec(exec::Args),
     Serve(serve::Args),
     Hook(hook::Args),
     Approve(approve::Args),
@@ -180,6 +182,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Hold(args) => hold::run(args, global, output).await,
         Command::Unhold(args) => hold::unhold(args, global, output).await,
         Command::Run(args) => run::run(args, global, output).await,
+        Command::Exec(args) => exec::run(args, global, output).await,
         Command::Restart(args) => restart::run(args, global, output).await,
         Command::Serve(args) => serve::run(args, global, output).await,
         Command::Hook(args) => hook::run(args, global, output).await,

@@ -18,6 +18,7 @@ use planner::model::volume::{VolumeKind, VolumeState};
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -185,6 +186,11 @@ impl Host for FakeHost {
         reading.pool = PoolView::Absent;
         reading.volumes.clear();
         Ok(())
+    }
+
+    async fn exec(&self, instance: &InstanceId, _: &[OsString]) -> Result<i32, StepError> {
+        let view = self.instance(instance).await?;
+        Ok(if view.is_some_and(|view| view.state.is_alive()) { 0 } else { 126 })
     }
 
     fn log(&self, _id: &InstanceId) -> Option<PathBuf> {

@@ -22,6 +22,7 @@ use planner::model::volume::VolumeState;
 use planner::plan::predicate::{Judgement, judge};
 use planner::plan::step::{Act, Step};
 use std::error::Error;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,6 +144,12 @@ impl Host for LocalHost {
         let _turn = self.turn.mutex.lock().await;
         let what = format!("purging {}", self.name);
         self.remove_everything().await.map_err(|source| failed(&what, source))
+    }
+
+    async fn exec(&self, instance: &InstanceId, argv: &[OsString]) -> Result<i32, StepError> {
+        let what = format!("running a program in instance {instance}");
+        let status = self.runtime.exec(instance, argv).await;
+        status.map_err(|error| failed(&what, error.into()))
     }
 
     fn log(&self, id: &InstanceId) -> Option<PathBuf> {
@@ -315,10 +322,11 @@ impl LocalHost {
         Ok(place)
     }
 
-    /// Removes trees that no instance runs any more. One that a crash left half written has no
+    /// Removes trees that no instance runs any more and no slot may go back to. One that a crash left half written has no
     /// digest's name, and goes too.
     async fn sweep_trees(&self) -> Result<(), BoxError> {
-        let used = self.runtime.trees().await?;
+        let mut used = self.runtime.trees().await?;
+        used.extend(self.applied_trees()?);
         let Ok(entries) = std::fs::read_dir(self.directory.trees()) else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
@@ -327,6 +335,18 @@ impl LocalHost {
             }
         }
         Ok(())
+    }
+
+    /// Trees of releases that were applied last, for as long as a newer one has not come up: a slot
+    /// may go back to its own.
+    fn applied_trees(&self) -> Result<Vec<String>, BoxError> {
+        let claims = self.catalog.claims()?;
+        let here = claims.slots.into_values().filter(|claim| claim.host == self.name);
+        let applied = here.filter_map(|claim| match claim.applied_spec?.artifact {
+            Artifact::Tree { digest } => Some(digest),
+            Artifact::Image { .. } => None,
+        });
+        Ok(applied.collect())
     }
 
     /// What should be so after the step is so; rc 0 alone proves nothing.

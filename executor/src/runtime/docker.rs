@@ -29,8 +29,11 @@ use planner::model::network::Port;
 use planner::model::observed::{Foreign, InstanceState, InstanceView};
 use planner::model::size::Size;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use tokio::net::TcpStream;
 
 /// Instances of one host as containers.
 pub struct DockerRuntime {
@@ -141,6 +144,18 @@ impl Runtime for DockerRuntime {
         self.kept.resume(id).await
     }
 
+    fn isolates(&self) -> bool {
+        self.kept.isolates()
+    }
+
+    async fn connect(&self, id: &InstanceId, place: SocketAddrV4) -> io::Result<TcpStream> {
+        self.kept.connect(id, place).await
+    }
+
+    async fn exec(&self, id: &InstanceId, argv: &[OsString]) -> Result<i32, RuntimeError> {
+        self.kept.exec(id, argv).await
+    }
+
     async fn listens(&self, id: &InstanceId, address: Ipv4Addr, port: Port) -> Result<(), String> {
         self.kept.listens(id, address, port).await
     }
@@ -216,6 +231,9 @@ impl DockerRuntime {
             return Ok(());
         }
         let subnet = self.kept.subnet;
+        // The engine looks at its own networks only.
+        let free = process::free_for_bridge(&name, IpAddr::V4(subnet.gateway()), subnet.prefix());
+        free.await.map_err(|refusal| failed(act(), refusal))?;
         let config = IpamConfig {
             subnet: Some(subnet.to_string()),
             gateway: Some(subnet.gateway().to_string()),

@@ -41,7 +41,7 @@ pub(in crate::runtime) use self::container::clear as clear_container;
 pub use self::launch::{
     Bind, BindSource, GuestFile, InEngine, Launch, Limits, Network, Restart, SealedIn, SecretFile,
 };
-pub use self::network::{ensure_bridge, remove_bridge};
+pub use self::network::{ensure_bridge, free_for_bridge, remove_bridge};
 pub use self::probe::{Capabilities, Lack, probe};
 pub use self::record::{Enforcement, Identity, Record, State};
 use self::record::{Holder, Place};

@@ -26,6 +26,7 @@ async fn what_an_interrupted_command_left_is_put_right() {
     a_volume_that_only_lacked_its_marks(&storage).await;
     a_volume_that_the_kernel_has_not_made(&storage, 3).await;
     a_volume_that_the_kernel_has_not_deleted(&storage).await;
+    a_volume_that_lvm_does_not_have_removed(&storage).await;
     a_suspended_pool_and_a_short_volume(&storage).await;
     a_volume_given_up_before_the_kernel_made_it(&storage).await;
     a_snapshot_that_the_kernel_made_and_did_not_count(&storage).await;
@@ -44,8 +45,8 @@ impl Keys for NoKeys {
         Err(KeyError::Absent { volume: volume.clone() })
     }
 
-    fn destroy(&self, _: &VolumeId) -> Result<(), KeyError> {
-        Ok(())
+    fn destroy(&self, volume: &VolumeId) -> Result<(), KeyError> {
+        Err(KeyError::Absent { volume: volume.clone() })
     }
 }
 
@@ -131,10 +132,7 @@ async fn a_snapshot_that_the_kernel_made_and_did_not_count(storage: &dyn Storage
         let (text, at) = (backup().await, transactions().await.0);
         restore(&text, at, at, &format!("create = \"{}\"", snapshot.id)).await;
         run(&format!("lvm lvchange -an {GROUP}/{}", snapshot.id)).await;
-        let message = format!("set_transaction_id {at} {}", at - 1);
-        let command = Command::named("dmsetup").unwrap();
-        let command = command.args(["message", &format!("{GROUP}-thin-tpool"), "0", &message]);
-        command.output().await.unwrap();
+        message(&format!("set_transaction_id {at} {}", at - 1)).await;
         assert_eq!(transactions().await, (at, at - 1));
         if given_up {
             storage.grow(&id, Size::from_mib(64)).await.unwrap();
@@ -146,6 +144,36 @@ async fn a_snapshot_that_the_kernel_made_and_did_not_count(storage: &dyn Storage
         }
         settled().await;
     }
+}
+
+/// LVM has a change in its queue that the kernel has made and counted; what it adds to that is not
+/// asked of the kernel. And the same where that was noticed, and then the power was cut.
+async fn a_volume_that_lvm_does_not_have_removed(storage: &dyn Storage) {
+    for number in [9, 10, 11] {
+        storage.make(&spec(number)).await.unwrap();
+        storage.retire(&spec(number).id, &Keeping::DEFAULT, Timestamp(1)).await.unwrap();
+    }
+    let thin_id = run(&format!("lvm lvs --noheadings -o thin_id {GROUP}/{}", spec(9).id)).await;
+    storage.destroy(&spec(9).id).await.unwrap();
+    let (text, at) = (backup().await, transactions().await.0);
+    restore(&text, at, at, &format!("delete = {}", thin_id.trim())).await;
+    storage.destroy(&spec(10).id).await.unwrap();
+    settled().await;
+
+    let thin_id = run(&format!("lvm lvs --noheadings -o thin_id {GROUP}/{}", spec(11).id)).await;
+    let answer = bed::open_with(Box::new(NoKeys)).destroy(&spec(11).id).await;
+    assert!(matches!(answer, Err(StorageError::Key { .. })), "{answer:?}");
+    message(&format!("create_thin {}", thin_id.trim())).await;
+    let view = storage.contents().await.unwrap().volumes[&spec(11).id].clone();
+    assert_eq!(view.state, VolumeState::Erasing);
+    assert_eq!(storage.destroy(&spec(11).id).await.unwrap(), Ensured::Made);
+    settled().await;
+}
+
+async fn message(text: &str) {
+    let command = Command::named("dmsetup").unwrap();
+    let command = command.args(["message", &format!("{GROUP}-thin-tpool"), "0", text]);
+    command.output().await.unwrap();
 }
 
 async fn a_suspended_pool_and_a_short_volume(storage: &dyn Storage) {

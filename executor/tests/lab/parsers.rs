@@ -4,8 +4,16 @@ use executor::storage::lvm::report;
 use executor::storage::lvm::status::{self, Mode, Target};
 use planner::model::size::Size;
 
-const LVS: &str = include_str!("../../../testdata/host-output/lvs.json");
-const STATUS: &str = include_str!("../../../testdata/host-output/dmsetup-status");
+/// What a program wrote in a lab host, byte for byte.
+macro_rules! recorded {
+    ($name:literal) => {
+        include_str!(concat!("../../../testdata/host-output/", $name))
+    };
+}
+
+const LVS: &str = recorded!("lvs.json");
+const STATUS: &str = recorded!("dmsetup-status");
+const FULL: &str = recorded!("dmsetup-status-full");
 
 #[test]
 fn a_listing_of_lvm_is_read_in_full() {
@@ -27,9 +35,17 @@ fn a_listing_of_lvm_is_read_in_full() {
 
 #[test]
 fn a_listing_that_is_cut_or_odd_is_refused() {
-    for end in 0..LVS.trim_end().len() {
-        assert!(report::parse(&LVS.as_bytes()[..end]).is_err(), "cut at {end}");
+    let listings = [LVS, recorded!("lvs-everything.json"), recorded!("lvs-empty.json")];
+    for listing in listings.into_iter().chain([recorded!("pvs.json"), recorded!("pvs-alone.json")])
+    {
+        for end in 0..listing.trim_end().len() {
+            let cut = &listing.as_bytes()[..end];
+            assert!(report::parse(cut).is_err() && report::physical(cut).is_err(), "at {end}");
+        }
     }
+    // One kind of listing is never taken for the other.
+    assert!(report::parse(recorded!("pvs.json").as_bytes()).is_err());
+    assert!(report::physical(LVS.as_bytes()).is_err());
     for (from, to) in [
         ("\"lv_size\":\"314572800\"", "\"lv_size\":\"300.00m\""),
         ("\"lv_size\":\"314572800\"", "\"lv_size\":\"\""),
@@ -39,8 +55,62 @@ fn a_listing_that_is_cut_or_odd_is_refused() {
     ] {
         assert!(report::parse(LVS.replace(from, to).as_bytes()).is_err(), "{to}");
     }
-    let empty = report::parse(br#"{"report": [{"lv": []}]}"#).unwrap();
-    assert!(empty.is_empty());
+    assert!(report::parse(recorded!("lvs-empty.json").as_bytes()).unwrap().is_empty());
+}
+
+#[test]
+fn all_kinds_of_volumes_are_told_apart() {
+    let volumes = report::parse(recorded!("lvs-everything.json").as_bytes()).unwrap();
+    let kinds: Vec<(&str, &str)> = volumes.iter().map(|(name, lv)| (&**name, &*lv.kind)).collect();
+    let expected = [
+        // Of two segments, and one volume.
+        ("linear", "linear"),
+        ("other", "linear"),
+        ("snap", "thin"),
+        ("thin", "thin-pool"),
+        ("vol_a", "thin"),
+        ("with-dash", "thin"),
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(volumes["linear"].size, Size::from_mib(28));
+    assert_eq!((&volumes["linear"].pool, volumes["linear"].thin_id), (&None, None));
+    assert_eq!(volumes["snap"].origin.as_deref(), Some("vol_a"));
+    assert_eq!(volumes["vol_a"].tags, ["tiedown.size=33", "tiedown.slot=web/app/ewr/1"]);
+    let bare = report::parse(recorded!("lvs-bare-pool.json").as_bytes()).unwrap();
+    assert_eq!(bare["thin"].transaction, Some(0));
+    assert_eq!(bare["thin"].size, Size::from_mib(96));
+}
+
+#[test]
+fn disks_are_read_with_and_without_a_group() {
+    let disks = report::physical(recorded!("pvs.json").as_bytes()).unwrap();
+    let disk = &disks[0];
+    assert_eq!(
+        (&*disk.name, &*disk.group, disk.group_free),
+        ("/dev/ubdb", "vg0", Size::from_mib(6140))
+    );
+    let alone = report::physical(recorded!("pvs-alone.json").as_bytes()).unwrap();
+    assert_eq!((&*alone[0].group, alone[0].group_free), ("", Size::ZERO));
+    for (from, to) in [("\"6438256640\"", "\"6.00g\""), ("pv_name", "name"), ("vg_free", "free")] {
+        let odd = recorded!("pvs.json").replace(from, to);
+        assert!(report::physical(odd.as_bytes()).is_err(), "{to}");
+    }
+}
+
+#[test]
+fn what_is_cut_of_the_kernels_listing_is_refused_or_as_in_the_whole() {
+    let whole = status::parse(FULL).unwrap();
+    assert_eq!(whole.len(), 4, "{whole:?}");
+    let Target::Pool(pool) = &whole["vg0-thin-tpool"] else { panic!("{whole:?}") };
+    assert_eq!((pool.mode, pool.data, pool.needs_check), (Mode::OutOfData, (192, 192), false));
+    assert!(whole.contains_key("vg0-with--dash"));
+    for end in 0..FULL.len() {
+        if let Ok(cut) = status::parse(&FULL[..end]) {
+            assert!(cut.iter().all(|(name, target)| whole.get(name) == Some(target)), "at {end}");
+        }
+    }
+    let bare = status::parse(recorded!("dmsetup-status-bare-pool")).unwrap();
+    assert!(matches!(bare["vg0-thin"], Target::Pool(_)), "{bare:?}");
 }
 
 #[test]
@@ -81,10 +151,10 @@ fn a_sick_pool_is_told_and_an_odd_line_refused() {
 
 #[test]
 fn what_thin_ls_lists_is_read_in_full() {
-    let text = "   1  0\n   2  1\n\n";
-    assert_eq!(status::devices(text).unwrap(), [(1, 0), (2, 1)].into());
+    let devices = status::devices(recorded!("thin_ls")).unwrap();
+    assert_eq!(devices, [(1, 0), (2, 1), (3, 2)].into());
     assert!(status::devices("").unwrap().is_empty());
-    for odd in ["1", "1 2 3", "DEV TRANSACTION", "1 -1", "1 0\n2"] {
+    for odd in ["1\n", "1 2 3\n", "DEV TRANSACTION\n", "1 -1\n", "1 0\n2\n", "1 0\n2 1"] {
         assert!(status::devices(odd).is_err(), "{odd}");
     }
 }

@@ -194,6 +194,8 @@ pub(crate) async fn holds(bed: &Bed) {
     is_stopped_as_it_wants(bed).await;
     a_killed_supervisor_takes_it_along(bed).await;
     has_its_own_address(bed).await;
+    is_reached_by_its_host_alone(bed).await;
+    runs_one_more_program(bed).await;
 }
 
 async fn starts_and_stops(bed: &Bed) {
@@ -367,4 +369,37 @@ fn answers(place: std::net::SocketAddr) -> bool {
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_ok()
         && stream.read_to_string(&mut answer).is_ok()
         && answer.contains("hello")
+}
+
+async fn is_reached_by_its_host_alone(bed: &Bed) {
+    if !bed.runtime.isolates() {
+        return bed::skip("instances have no networks of their own here");
+    }
+    let script = "mkdir -p /tmp/www; echo hello > /tmp/www/index.html; \
+                  exec busybox httpd -f -p 8080 -h /tmp/www";
+    let mut spec = bed.script(13, script);
+    spec.alone = true;
+    bed.up(&spec).await;
+    let place = std::net::SocketAddrV4::new(spec.address, 8080);
+    let deadline = std::time::Instant::now() + bed::PATIENCE;
+    while bed.runtime.connect(&spec.id, place).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "its host does not reach it");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(!answers(place.into()), "everybody reaches it");
+    bed.stop(&spec.id).await;
+}
+
+async fn runs_one_more_program(bed: &Bed) {
+    let spec = bed.mounted(14, &volume(14), "echo mine > /data/file; echo up; exec sleep 1000");
+    bed.up(&spec).await;
+    bed.says(&spec.id, "up");
+    let run = async |script: &str| {
+        let argv = ["/bin/sh", "-c", script].map(std::ffi::OsString::from);
+        bed.runtime.exec(&spec.id, &argv).await.unwrap()
+    };
+    assert_eq!(run("test \"$(cat /data/file)\" = mine && test \"$GREETING\" = hello").await, 0);
+    assert_eq!(run("exit 7").await, 7);
+    bed.stop(&spec.id).await;
+    assert_eq!(run("exit 0").await, 126, "it does not run");
 }

@@ -7,10 +7,12 @@ mod services;
 use super::code::Code;
 use super::place::{At, Span};
 use super::problem::{Problem, Problems};
-use super::section::tiedown::{Canary, Former, Revert, Tiedown};
+use super::section::tiedown::{Canary, Former, Revert as WrittenRevert, Tiedown};
 use super::written::given;
 use super::{DeployMeaning, Manifest};
-use crate::model::desired::{App, Deploy, MaxUnavailable, Move, ReleaseCommand, Scale, Strategy};
+use crate::model::desired::{
+    App, Deploy, MaxUnavailable, Move, ReleaseCommand, Revert, Scale, Strategy,
+};
 use crate::model::name::{AppName, GroupName, NameError, Region};
 use crate::model::time::Millis;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -181,7 +183,7 @@ fn moved(manifest: &Manifest, problems: &mut Problems) -> Vec<Move> {
 fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     let mut keys: Vec<String> = manifest.not_acted_on.iter().map(|key| key.value.clone()).collect();
     let tiedown = &manifest.tiedown;
-    if tiedown.revert.as_ref().is_some_and(|at| at.value != Revert::Off) {
+    if tiedown.revert.as_ref().is_some_and(|at| at.value == WrittenRevert::Snapshot) {
         keys.push("tiedown.revert".to_string());
     }
     keys.sort();
@@ -248,6 +250,10 @@ fn deploy(meaning: &DeployMeaning, tiedown: &Tiedown) -> Deploy {
             .map_or(MaxUnavailable::DEFAULT, |at| max_unavailable(at.value)),
         wait_timeout: wait.map_or(WAIT_TIMEOUT, |at| millis(at.value)),
         on_clones: tiedown.canary.as_ref().is_some_and(|at| at.value == Canary::Clone),
+        revert: match tiedown.revert.as_ref().map(|at| at.value) {
+            Some(WrittenRevert::Release) => Revert::Release,
+            Some(WrittenRevert::Off | WrittenRevert::Snapshot) | None => Revert::Off,
+        },
     }
 }
 

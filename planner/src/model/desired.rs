@@ -222,6 +222,20 @@ pub struct Deploy {
     /// Whether a release of a group with mounts is tried on clones of one slot's volumes first.
     #[serde(default)]
     pub on_clones: bool,
+    /// What a slot goes back to whose new release does not come up.
+    #[serde(default)]
+    pub revert: Revert,
+}
+
+/// What a slot goes back to whose new release does not come up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revert {
+    /// Nothing: it stays as it is.
+    #[default]
+    Off,
+    /// The release before, on the same volumes.
+    Release,
 }
 
 /// How a new release replaces an old one.

@@ -1,6 +1,7 @@
 //! Lanes: what is done to one slot, between what the catalog learns before and after.
 
 use super::instance::{Berth, Crew};
+use super::reverting;
 use super::step;
 use super::wording;
 use crate::diff::instance::InstanceNeed;
@@ -96,7 +97,10 @@ pub(super) fn deploy(
             kept.claim.pool = Some(pool_of(&crew.inputs.desired.fleet, kept.host));
         }
     }
-    changes.push(wording::deployed(crew, kept));
+    let back = reverting::plan(crew, kept);
+    let mut change = wording::deployed(crew, kept);
+    change.reasons.extend(back.as_ref().map(|back| back.told.clone()));
+    changes.push(change);
     let stops = match &kept.instance {
         InstanceNeed::Restart { .. } | InstanceNeed::Redeploy { .. } => kept.main,
         InstanceNeed::Nothing | InstanceNeed::Start | InstanceNeed::Confirm => None,
@@ -135,7 +139,7 @@ pub(super) fn deploy(
         steps,
         gate,
         claims_after: vec![ClaimAct::Write(kept.claim.clone())],
-        on_failure: Vec::new(),
+        on_failure: back.map(|back| back.steps).unwrap_or_default(),
         claims_on_failure: vec![ClaimAct::Failed { slot, release: crew.runs.release.clone() }],
     }
 }

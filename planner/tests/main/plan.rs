@@ -6,6 +6,7 @@ mod drift;
 mod guards;
 mod moves;
 mod places;
+mod reverts;
 mod sizes;
 mod trust;
 mod world;

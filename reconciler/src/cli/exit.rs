@@ -45,6 +45,8 @@ pub(super) enum Exit {
     Incomplete,
     /// Not all that is wanted can be done now.
     Wanting,
+    /// As the program ended that it ran.
+    Program(u8),
     /// Ended by ^C.
     Interrupted,
     /// Ended by SIGTERM.
@@ -91,6 +93,7 @@ impl Exit {
             Self::Partly => 6,
             Self::Incomplete => 7,
             Self::Wanting => 8,
+            Self::Program(status) => status,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 54] = [
+const COMMANDS: [&str; 55] = [
     "",
     "init",
     "doctor",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 54] = [
     "unhold",
     "restart",
     "run",
+    "exec",
     "serve",
     "hook",
     "hook pre-receive",

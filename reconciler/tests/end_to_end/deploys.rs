@@ -65,7 +65,7 @@ fn a_release_command_that_takes_too_long_is_ended_and_fails() {
 }
 
 /// The store without its mount: what needs a second set.
-fn web(env: &str, scale: &str, strategy: &str) -> String {
+pub(super) fn web(env: &str, scale: &str, strategy: &str) -> String {
     let mounts = "[[mounts]]\nsource = \"data\"\ndestination = \"/data\"\ninitial_size = \"1gb\"\n";
     store_manifest("store", env, scale)
         .replace(mounts, "")

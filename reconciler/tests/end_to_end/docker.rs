@@ -124,6 +124,7 @@ fn images_become_running_slots_and_a_registry_that_is_down_stops_nothing() {
     assert_eq!(get(&fleet, 1, "/shown").trim(), "second");
     fleet.assert_fixpoint();
     healed_and_seen(&fleet, &engine);
+    tried_on_clones(&fleet, &two);
 }
 
 /// Supervisors and guards are killed at once, as by one who kills all that is tiedown's: what is left
@@ -147,12 +148,32 @@ fn healed_and_seen(fleet: &Fleet, engine: &Engine) {
     fleet.assert_one_to_one();
     let said = fleet.run(&["logs", "store/app/ewr/1"]);
     assert!(said.out.contains("ready"), "{said}");
+    let mut exec = fleet.command(&["exec", "store/app/ewr/1"]);
+    let said = Said::of(
+        &exec.args(["--", "/bin/sh", "-c", "echo $SHOWN $VERSION; exit 7"]).output().unwrap(),
+    );
+    assert_eq!((said.code, said.out.trim()), (7, "second v2"), "{said}");
     let limits = engine.docker(&["ps", "-q"]).1;
     let first = limits.lines().next().unwrap();
     let memory = engine.docker(&["inspect", "-f", "{{.HostConfig.Memory}}", first]).1;
     assert_eq!(memory, (256_u64 << 20).to_string());
     let restart = engine.docker(&["inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", first]).1;
     assert!(restart.is_empty() || restart == "no", "{restart}");
+}
+
+/// A release of containers is tried on clones too, and nothing of that is left.
+fn tried_on_clones(fleet: &Fleet, image: &str) {
+    let before = get(fleet, 0, "/lines");
+    let cloned = manifest(image, "v3")
+        .replace("[tiedown.scale]", "[tiedown]\ncanary = \"clone\"\n[tiedown.scale]");
+    fleet.write("store/fly.toml", &cloned);
+    fleet.commit("tried first");
+    let said = fleet.apply();
+    assert!(said.out.contains("a canary on clones of ewr/1"), "{said}");
+    assert_eq!(get(fleet, 0, "/lines"), format!("{before}start v3\n"), "the canary had a clone");
+    assert_eq!(fleet.status()["volumes"].as_array().unwrap().len(), 2, "the clones are gone");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
 }
 
 /// Rollouts while a client writes: what was acknowledged is there in the end. `ROLLOUTS` says how

@@ -29,6 +29,9 @@ pub(in crate::runtime) fn of(
     let (entrypoint, cmd) = command(launch, at);
     let (limited, lacking) = limits(launch, limiting);
     let endpoint = endpoint(&launch.network);
+    // It gets its address on loopback when it runs already, and may have bound it by then.
+    let nonlocal = HashMap::from([("net.ipv4.ip_nonlocal_bind".to_owned(), "1".to_owned())]);
+    let sysctls = matches!(launch.network, Network::Alone { .. }).then_some(nonlocal);
     let body = ContainerCreateBody {
         hostname: Some(launch.instance.clone()),
         image: Some(at.image.clone()),
@@ -42,6 +45,7 @@ pub(in crate::runtime) fn of(
             network_mode: Some(
                 endpoint.as_ref().map_or_else(|| "none".to_owned(), |(network, _)| network.clone()),
             ),
+            sysctls,
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(HashMap::from([("max-size".to_owned(), ENGINE_LOG.to_owned())])),

@@ -39,6 +39,14 @@ pub async fn ensure_bridge(name: &str, gateway: IpAddr, prefix: u8) -> Result<()
     .await
 }
 
+/// Whether a bridge of that name can have these addresses, whoever makes it.
+///
+/// # Errors
+/// Which link has some of them.
+pub async fn free_for_bridge(name: &str, gateway: IpAddr, prefix: u8) -> Result<(), Refusal> {
+    with_handle(async |net| refuse_clash(&net, name, gateway, prefix).await).await
+}
+
 /// Refuses addresses that lead to another link already: what is asked for there would be answered
 /// by somebody else. A wider network that holds ours is none of that: the narrower route wins.
 async fn refuse_clash(

@@ -17,6 +17,7 @@ use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
 use planner::model::time::{Millis, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -150,6 +151,12 @@ impl Runtime for ProcessRuntime {
             }
             Ok(_) | Err(_) => TcpStream::connect(place).await,
         }
+    }
+
+    async fn exec(&self, id: &InstanceId, argv: &[OsString]) -> Result<i32, RuntimeError> {
+        let (program, directory, argv) = (self.program.clone(), self.place(id), argv.to_vec());
+        let act = format!("running a program in instance {id}");
+        blocking(&act, move || super::exec(&program, &directory, &argv)).await
     }
 
     /// An instance with a network of its own is alone on its address.

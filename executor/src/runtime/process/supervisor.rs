@@ -120,6 +120,25 @@ fn lock(place: &Place, launch: &Launch, myself: &Identity) -> Result<File, Refus
     Ok(lock)
 }
 
+/// What a supervisor keeps for one run: a process tree of ours, or a container.
+trait Kept {
+    /// Until its program has ended.
+    async fn end(&mut self) -> Result<End, Refusal>;
+
+    /// Sends its program a signal.
+    async fn signal(&mut self, signal: i32);
+}
+
+impl Kept for Tree {
+    async fn end(&mut self) -> Result<End, Refusal> {
+        Self::end(self).await
+    }
+
+    async fn signal(&mut self, signal: i32) {
+        Self::signal(self, signal).await;
+    }
+}
+
 struct Supervisor<'a> {
     place: &'a Place,
     launch: Launch,
@@ -262,7 +281,7 @@ impl Supervisor<'_> {
     }
 
     /// Until the program has ended, by itself or because we were asked.
-    async fn watch(&mut self, tree: &mut Tree) -> Result<End, Refusal> {
+    async fn watch(&mut self, kept: &mut impl Kept) -> Result<End, Refusal> {
         let limit = self.launch.ends_within_ms.map(Duration::from_millis);
         let too_long = async {
             match limit {
@@ -271,7 +290,7 @@ impl Supervisor<'_> {
             }
         };
         tokio::select! {
-            end = tree.end() => return end,
+            end = kept.end() => return end,
             _ = self.term.recv() => self.stopping = true,
             () = too_long => {
                 let millis = self.launch.ends_within_ms.unwrap_or_default();
@@ -281,9 +300,9 @@ impl Supervisor<'_> {
             }
         }
         self.heed();
-        tree.signal(self.launch.kill_signal).await;
+        kept.signal(self.launch.kill_signal).await;
         let patience = Duration::from_millis(self.launch.kill_timeout_ms);
-        tokio::time::timeout(patience, tree.end()).await.unwrap_or_else(|_| {
+        tokio::time::timeout(patience, kept.end()).await.unwrap_or_else(|_| {
             let millis = patience.as_millis();
             let line = format!("the program did not stop within {millis} ms and is killed");
             log::say(&self.place.log(), &line);

@@ -156,12 +156,12 @@ impl LvmStorage {
             Found::Whole(volume) if volume.label.spec.kind == VolumeKind::Clone => volume,
             Found::Whole(volume) => return Err(life::not_so(&volume.label)),
             Found::Begun(record) if record.spec.kind == VolumeKind::Clone => {
-                return self.forget_all(id).map(|()| Ensured::Made);
+                return self.forget_all(id).await.map(|()| Ensured::Made);
             }
             Found::Begun(record) => {
                 return Err(conflict(id, format!("is {}", record.state.as_str())));
             }
-            Found::Gone(_) => return self.forget_all(id).map(|()| Ensured::Made),
+            Found::Gone(_) => return self.forget_all(id).await.map(|()| Ensured::Made),
             Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
         };
         self.erase_all(*volume).await

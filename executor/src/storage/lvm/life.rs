@@ -143,6 +143,7 @@ impl LvmStorage {
             Found::Whole(volume) => *volume,
             // Marks need something to be on.
             Found::Begun(mut record) => {
+                self.remove(id).await?;
                 let dir = self.dir.volume(id);
                 (record.generation, record.settled) = (1, false);
                 record.write(&dir)?;
@@ -205,7 +206,7 @@ impl LvmStorage {
             Found::Whole(volume) => volume,
             Found::Nothing => return self.tidy_going(id).map(|()| Ensured::AlreadySo),
             Found::Begun(_) | Found::Gone(_) => {
-                return self.forget_all(id).map(|()| Ensured::Made);
+                return self.forget_all(id).await.map(|()| Ensured::Made);
             }
         };
         match volume.label.state {
@@ -244,9 +245,7 @@ impl LvmStorage {
         if volume.label.formatted || self.behind(&snapshot)?.is_none() {
             self.erase(&volume).await?;
         }
-        self.remove(id).await?;
-        self.forget_all(id)?;
-        Ok(Ensured::Made)
+        self.forget_all(id).await.map(|()| Ensured::Made)
     }
 
     /// Removes what was cut short last of all.
@@ -254,8 +253,9 @@ impl LvmStorage {
         crate::storage::local::listing::remove_remnant(&self.dir.volume_going(id))
     }
 
-    /// The key and the record of a volume that LVM no longer has.
-    pub(super) fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
+    /// Removes all that is left of a volume whose data is nobody's any more.
+    pub(super) async fn forget_all(&self, id: &VolumeId) -> Result<(), StorageError> {
+        self.remove(id).await?;
         self.keys.destroy(id).map_err(|error| disk::key_error(id, error))?;
         let dir = self.dir.volume(id);
         disk::tidy(&dir)?;

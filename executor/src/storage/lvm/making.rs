@@ -50,7 +50,10 @@ impl LvmStorage {
         let dir = self.dir.volume(&spec.id);
         match self.find_finished(snapshot, pool, &spec.id).await? {
             Found::Nothing => Ok(false),
-            Found::Begun(_) => self.idle(&spec.id, &dir).await.map(|()| false),
+            Found::Begun(_) => {
+                self.idle(&spec.id, &dir).await?;
+                self.remove(&spec.id).await.map(|()| false)
+            }
             Found::Whole(volume) => match (volume.label.state, spec.kind) {
                 (VolumeState::Attached, VolumeKind::Own | VolumeKind::Clone)
                 | (VolumeState::Retired { .. }, VolumeKind::Snapshot)
@@ -119,6 +122,7 @@ impl LvmStorage {
             ever_attached: false,
             generation: 1,
             settled: false,
+            thin_id: None,
             allocated_bytes: Size::ZERO,
         };
         let (coming, dir) = (self.dir.volume_coming(&spec.id), self.dir.volume(&spec.id));
@@ -232,15 +236,6 @@ impl LvmStorage {
                 self.full(&stray)
             ),
         })
-    }
-
-    /// Removes a volume from LVM. Not there is fine.
-    pub(super) async fn remove(&self, id: &VolumeId) -> Result<(), StorageError> {
-        if self.read().await?.volumes.contains_key(id.as_str()) {
-            let command = lvm("lvremove")?.args(["-q", "-f"]).arg(self.full(id.as_str()));
-            run(format!("removing volume {id}"), command).await?;
-        }
-        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct VolumeRecord {
     /// Whether the marks are known to be of that generation. If not, a change was begun: they
     /// are of that generation or of the one before.
     pub(super) settled: bool,
+    /// The pool's number for it, once LVM is told to remove it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) thin_id: Option<u64>,
     /// How much of it was written when that could last be seen.
     #[serde(default)]
     pub(super) allocated_bytes: Size,

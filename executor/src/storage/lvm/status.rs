@@ -81,13 +81,16 @@ pub type Devices = BTreeMap<u64, u64>;
 /// Reads what `thin_ls --no-headers -o DEV,TRANSACTION` says.
 ///
 /// # Errors
-/// A line that cannot be understood.
+/// A line that cannot be understood, or is cut.
 pub fn devices(text: &str) -> Result<Devices, String> {
     let device = |line: &str| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let [id, transaction] = words[..] else { return None };
         Some((id.parse().ok()?, transaction.parse().ok()?))
     };
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err("its last line has no end".to_owned());
+    }
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| device(line).ok_or_else(|| format!("the line {line:?}"))).collect()
 }

@@ -103,6 +103,7 @@ pub(crate) struct GroupConfig {
     pub(crate) checks: bool,
     pub(crate) strategy: Option<String>,
     pub(crate) on_clones: bool,
+    pub(crate) revert: bool,
     /// A share below 1, a count from 1.
     pub(crate) max_unavailable: Option<f64>,
     pub(crate) memory: String,
@@ -121,6 +122,7 @@ impl Default for GroupConfig {
             checks: false,
             strategy: None,
             on_clones: false,
+            revert: false,
             max_unavailable: None,
             memory: "256MiB".to_string(),
             restart: "always".to_string(),

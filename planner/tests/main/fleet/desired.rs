@@ -4,8 +4,8 @@ use super::Fleet;
 use super::config::{AppConfig, GroupConfig, HostConfig};
 use planner::model::artifact::{Artifact, Artifacts, Resolved};
 use planner::model::desired::{
-    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Move, ReleaseCommand, Scale,
-    Strategy,
+    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Move, ReleaseCommand, Revert,
+    Scale, Strategy,
 };
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
@@ -172,6 +172,7 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             max_unavailable: max_unavailable(group.max_unavailable),
             wait_timeout: Millis::from_secs(300),
             on_clones: group.on_clones,
+            revert: if group.revert { Revert::Release } else { Revert::Off },
         },
     }
 }

@@ -3,7 +3,9 @@
 use planner::check::{World as Judged, check};
 use planner::model::artifact::{Artifact, ArtifactKind, Artifacts, Resolved};
 use planner::model::claim::Claims;
-use planner::model::desired::{App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Scale};
+use planner::model::desired::{
+    App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Revert, Scale,
+};
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
@@ -291,6 +293,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
         },
         deploy: Deploy {
             on_clones: false,
+            revert: Revert::Off,
             strategy: None,
             max_unavailable: MaxUnavailable::DEFAULT,
             wait_timeout: Millis::from_secs(300),

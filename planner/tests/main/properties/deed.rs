@@ -478,7 +478,7 @@ impl Deed {
             Self::Strategy { strategy, services, .. } => {
                 let words = ["", "rolling", "immediate", "canary", "bluegreen"];
                 group.strategy = Some(words[*strategy].to_string()).filter(|word| !word.is_empty());
-                group.services = *services;
+                (group.services, group.revert) = (*services, *services);
             }
             _ => {}
         }
