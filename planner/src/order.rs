@@ -1,21 +1,18 @@
 //! The last stage: what waits for what, what is shown first, what the catalog records; and step
 //! names that are unique in their plan.
 
+mod link;
 mod records;
 
 use crate::diff::Diff;
-use crate::model::guest::Guest;
 use crate::model::host::HostState;
-use crate::model::instance::{InstanceSpec, Role};
-use crate::model::name::{AppName, HostName};
+use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::PoolView;
-use crate::model::size::Size;
-use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
-use crate::plan::{ClaimAct, Plan, Rollout, RolloutId};
-use crate::recover::{Ground, Trusted};
+use crate::plan::{ClaimAct, Plan, Rollout};
+use crate::recover::Ground;
 use crate::report::{Kind, Report};
 use crate::rollout::Rolled;
 use crate::{Inputs, Planned};
@@ -35,7 +32,7 @@ pub(crate) fn finish(
     report_full(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
     report_foreign(inputs, &ground, &rollouts, &mut report);
-    link(&mut rollouts, &changes, &ground);
+    link::link(&mut rollouts, &changes, &ground);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
     name_steps(&mut rollouts);
     changes.sort_by(|a, b| rank(a).cmp(&rank(b)));
@@ -94,120 +91,6 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
         | Verb::Update => 4,
     };
     (loss, &change.object, change.verb)
-}
-
-/// Volumes wait for the pool they are made in; new slots on a host wait for removals there, whose
-/// memory they may take, and so does whatever takes more on a host that has no more without them;
-/// a slot's instance waits until copies of it elsewhere are stopped; all of an app waits for its
-/// release command.
-fn link(rollouts: &mut [Rollout], changes: &[Change], ground: &Ground<'_>) {
-    let tight = tight(ground, rollouts);
-    let created = changes.iter().filter(|change| change.verb == Verb::Create);
-    let created: BTreeSet<&Object> = created.map(|change| &change.object).collect();
-    let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
-    let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
-    let mut cleared: BTreeMap<SlotId, BTreeSet<RolloutId>> = BTreeMap::new();
-    let released: BTreeMap<AppName, RolloutId> = rollouts
-        .iter()
-        .filter(|rollout| rollout.id.is_release_command())
-        .filter_map(|rollout| Some((rollout.app.clone()?, rollout.id.clone())))
-        .collect();
-    let apps = rollouts.iter().filter_map(|r| Some((r.id.clone(), r.app.clone()?)));
-    let apps: BTreeMap<RolloutId, AppName> = apps.collect();
-    let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
-    for rollout in rollouts.iter() {
-        for step in steps(rollout) {
-            match &step.act {
-                Act::MakePool { .. } => {
-                    pools.insert(step.host.clone(), rollout.id.clone());
-                }
-                Act::StopInstance { slot, .. } if is_removal(rollout) => {
-                    stops.entry(step.host.clone()).or_default().insert(rollout.id.clone());
-                    cleared.entry(slot.clone()).or_default().insert(rollout.id.clone());
-                }
-                Act::MakeVolume { .. }
-                | Act::CopyVolume { .. }
-                | Act::RemoveClone { .. }
-                | Act::GrowVolume { .. }
-                | Act::MarkVolume { .. }
-                | Act::RetireVolume { .. }
-                | Act::TakeBackVolume { .. }
-                | Act::AdoptVolume { .. }
-                | Act::DestroyVolume { .. }
-                | Act::FetchImage { .. }
-                | Act::StartInstance { .. }
-                | Act::StopInstance { .. }
-                | Act::SuperviseInstance { .. } => {}
-            }
-        }
-    }
-    for rollout in rollouts.iter_mut() {
-        let mut after: BTreeSet<RolloutId> = BTreeSet::new();
-        for step in steps(rollout) {
-            match &step.act {
-                Act::MakeVolume { .. } => after.extend(pools.get(&step.host).cloned()),
-                Act::StartInstance { instance } => {
-                    after.extend(cleared.get(&instance.slot).into_iter().flatten().cloned());
-                    let takes = tight.contains(&step.host)
-                        && more(ground, &step.host, instance) != Guest::new(Size::ZERO, 0);
-                    if takes || created.contains(&Object::Slot { slot: instance.slot.clone() }) {
-                        after.extend(stops.get(&step.host).into_iter().flatten().cloned());
-                    }
-                }
-                Act::MakePool { .. }
-                | Act::CopyVolume { .. }
-                | Act::RemoveClone { .. }
-                | Act::GrowVolume { .. }
-                | Act::MarkVolume { .. }
-                | Act::RetireVolume { .. }
-                | Act::TakeBackVolume { .. }
-                | Act::AdoptVolume { .. }
-                | Act::DestroyVolume { .. }
-                | Act::FetchImage { .. }
-                | Act::StopInstance { .. }
-                | Act::SuperviseInstance { .. } => {}
-            }
-        }
-        let first = rollout.app.as_ref().and_then(|app| released.get(app));
-        if first == Some(&rollout.id) {
-            // What is removed of apps that have one waits for it, so it waits for none of that.
-            after.retain(|id| !apps.get(id).is_some_and(|app| released.contains_key(app)));
-        }
-        after.extend(first.filter(|first| **first != rollout.id).cloned());
-        rollout.after = after.into_iter().collect();
-    }
-}
-
-/// Hosts that have not the memory and processors for all that is there and all that is started.
-fn tight(ground: &Ground<'_>, rollouts: &[Rollout]) -> BTreeSet<HostName> {
-    let mut needs: BTreeMap<&HostName, Guest> = BTreeMap::new();
-    for step in rollouts.iter().flat_map(steps) {
-        if let Act::StartInstance { instance } = &step.act {
-            let guest = more(ground, &step.host, instance);
-            let sum = needs.entry(&step.host).or_insert(Guest::new(Size::ZERO, 0));
-            *sum = Guest::new(sum.memory.plus(guest.memory), sum.cpus.saturating_add(guest.cpus));
-        }
-    }
-    let lacks = |(host, needs): (&HostName, Guest)| {
-        let Trusted { spec, reading } = ground.trusted.get(host)?;
-        let memory: Size = reading.instances.values().map(|view| view.memory).sum();
-        let cpus = reading.instances.values().map(|view| view.cpus).sum::<u32>();
-        let lacks =
-            memory.plus(needs.memory) > spec.memory || cpus.saturating_add(needs.cpus) > spec.cpus;
-        lacks.then(|| host.clone())
-    };
-    needs.into_iter().filter_map(lacks).collect()
-}
-
-/// What an instance takes beyond what the one in its place has.
-fn more(ground: &Ground<'_>, host: &HostName, instance: &InstanceSpec) -> Guest {
-    let mains = ground.seen.mains.get(&instance.slot).into_iter().flatten();
-    let mut here = mains.filter(|at| at.host == host && instance.role == Role::Main);
-    let guest = instance.guest;
-    here.next().map_or(guest, |at| {
-        let memory = guest.memory.minus(at.view.memory);
-        Guest::new(memory, guest.cpus.saturating_sub(at.view.cpus))
-    })
 }
 
 fn steps(rollout: &Rollout) -> impl Iterator<Item = &Step> {
