@@ -11,6 +11,7 @@ use planner::model::id::InstanceId;
 use planner::model::name::HostName;
 use planner::model::observed::{HostView, InstanceView};
 use planner::plan::step::Step;
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,10 @@ impl Host for Slow {
 
     async fn ask(&self, instance: &InstanceId, address: Ipv4Addr, check: &Check) -> Answer {
         self.host.ask(instance, address, check).await
+    }
+
+    async fn exec(&self, id: &InstanceId, argv: &[OsString]) -> Result<i32, StepError> {
+        self.host.exec(id, argv).await
     }
 
     async fn resume(&self) -> Result<Vec<Resumed>, StepError> {
