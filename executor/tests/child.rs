@@ -25,15 +25,20 @@ impl Child {
 
     /// Runs the test of that full name as a child, in `state`.
     pub(crate) fn start(test: &str, state: &Path) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
-            .env(STATE, state)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = Self::command(test, state, "env").stdout(Stdio::piped()).spawn().unwrap();
         let lines = reading(process.stdout.take().unwrap());
         Self { process, lines }
+    }
+
+    /// The command for that, by way of a program that becomes the one that it is given.
+    pub(crate) fn command(test: &str, state: &Path, by: &str) -> Command {
+        let mut command = Command::new(by);
+        command
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
+            .env(STATE, state)
+            .stdin(Stdio::null());
+        command
     }
 
     /// Waits until the child has printed so many lines that contain the word; gives the last.

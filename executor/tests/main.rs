@@ -11,6 +11,7 @@ mod catalog;
 mod child;
 mod journal;
 mod lab;
+mod left;
 mod process;
 mod runtime;
 mod storage;

@@ -3,21 +3,27 @@
 
 use crate::durable;
 use crate::names;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::{io, iter};
 
 /// Bytes of the header, whose geometry is pinned when a volume is encrypted.
 pub const BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes of a block. Most blocks of a header were never written, and are left out.
+/// Bytes of a block. Most blocks of a header are in no use, and are left out.
 const BLOCK: usize = 64 * 1024;
 
 /// Blocks of a header.
 const BLOCKS: u16 = 256;
 
-/// What is written of a header.
+/// Where the metadata begins, behind a binary part: cryptsetup's LUKS2 on-disk format, section 3.
+const METADATA: usize = 4096;
+
+/// What is in use of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header(Vec<(u16, Vec<u8>)>);
 
@@ -29,9 +35,17 @@ impl Header {
     pub fn read(from: &Path) -> io::Result<Self> {
         let file = File::open(from)?;
         let mut blocks = Vec::new();
+        let mut start = vec![0; BLOCK];
+        file.read_exact_at(&mut start, 0)?;
+        let used = used(&start);
         for number in 0..BLOCKS {
             let mut block = vec![0; BLOCK];
-            file.read_exact_at(&mut block, u64::from(number) * BLOCK as u64)?;
+            let at = u64::from(number) * BLOCK as u64;
+            file.read_exact_at(&mut block, at)?;
+            let lies_in = |part: &Range<u64>| part.start < at + BLOCK as u64 && at < part.end;
+            if used.as_ref().is_some_and(|used| !used.iter().any(lies_in)) {
+                continue;
+            }
             if block.iter().any(|byte| *byte != 0) {
                 blocks.push((number, block));
             }
@@ -83,6 +97,39 @@ impl Header {
     }
 }
 
+/// The JSON of a LUKS2 header, as far as it says where something is.
+#[derive(Deserialize)]
+struct Metadata {
+    keyslots: BTreeMap<String, KeySlot>,
+}
+
+#[derive(Deserialize)]
+struct KeySlot {
+    area: Area,
+}
+
+/// In bytes, as decimal numbers in text.
+#[derive(Deserialize)]
+struct Area {
+    offset: String,
+    size: String,
+}
+
+/// The parts of a LUKS2 header that are in use: its metadata, twice, and key slots. The rest was
+/// filled with noise when it was made. Nothing if that cannot be understood: then all is kept.
+fn used(start: &[u8]) -> Option<Vec<Range<u64>>> {
+    let is_luks2 = start.starts_with(b"LUKS\xba\xbe\x00\x02");
+    let size = u64::from_be_bytes(start.get(8..16)?.try_into().ok()?);
+    let json = start.get(METADATA..usize::try_from(size).ok()?).filter(|_| is_luks2)?;
+    let end = json.iter().position(|byte| *byte == 0)?;
+    let Metadata { keyslots } = serde_json::from_slice(&json[..end]).ok()?;
+    let slots = keyslots.into_values().map(|KeySlot { area }| {
+        let (offset, size): (u64, u64) = (area.offset.parse().ok()?, area.size.parse().ok()?);
+        Some(offset..offset.checked_add(size)?)
+    });
+    iter::once(Some(0..size.checked_mul(2)?)).chain(slots).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +157,33 @@ mod tests {
         assert_eq!(Header::of(&[]), None);
         file.set_len(BYTES - 1).unwrap();
         assert!(Header::read(&device).is_err(), "it was cut");
+    }
+    #[test]
+    fn of_a_header_full_of_noise_what_is_in_use_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let device = root.path().join("device");
+        fs::write(&device, vec![0xa5; 16 << 20]).unwrap();
+        let file = File::options().write(true).open(&device).unwrap();
+        let all = Header::read(&device).unwrap();
+        assert_eq!(all.0.len(), usize::from(BLOCKS), "what is not understood is kept");
+        let write = |json: &str| {
+            file.write_all_at(b"LUKS\xba\xbe\x00\x02\x00\x00\x00\x00\x00\x00\x40\x00", 0).unwrap();
+            file.write_all_at(json.as_bytes(), METADATA as u64).unwrap();
+            file.write_all_at(&[0], (METADATA + json.len()) as u64).unwrap();
+            let Header(blocks) = Header::read(&device).unwrap();
+            blocks.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        let slot = |offset: u64, size: u64| {
+            format!(
+                r#"{{"type":"luks2","area":{{"type":"raw","offset":"{offset}","size":"{size}"}}}}"#
+            )
+        };
+        let json = format!(r#"{{"keyslots":{{"0":{}}},"tokens":{{}}}}"#, slot(32768, 258_048));
+        assert_eq!(write(&json), [0, 1, 2, 3, 4]);
+        let json = format!(r#"{{"keyslots":{{"1":{}}}}}"#, slot(10 * BLOCK as u64, 1));
+        assert_eq!(write(&json), [0, 10]);
+        for odd in [r#"{"keyslots":{"0":{}}}"#, "{", &slot(1, 2)] {
+            assert_eq!(write(odd).len(), usize::from(BLOCKS), "{odd}");
+        }
     }
 }

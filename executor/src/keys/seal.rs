@@ -78,6 +78,29 @@ impl Seal {
         Ok(self.cipher(false)?.open(bound_to, envelope))
     }
 
+    /// Whether it can be looked for now: not where a person or the service manager gives it.
+    #[must_use]
+    pub const fn is_on_disk(&self) -> bool {
+        match &self.by {
+            SealedBy::Own | SealedBy::KeyFile(_) | SealedBy::Passphrase(Passphrase::File(_)) => {
+                true
+            }
+            SealedBy::Passphrase(_) => false,
+        }
+    }
+
+    /// Whether what must be on the disk before anything is sealed is there. Makes nothing.
+    ///
+    /// # Errors
+    /// [`KeyError::Seal`].
+    pub fn look(&self) -> Result<(), KeyError> {
+        match &self.by {
+            SealedBy::KeyFile(path) => key_file(path).map(drop),
+            SealedBy::Passphrase(passphrase @ Passphrase::File(_)) => passphrase.read().map(drop),
+            SealedBy::Own | SealedBy::Passphrase(_) => Ok(()),
+        }
+    }
+
     fn cipher(&self, fresh: bool) -> Result<&Cipher, KeyError> {
         if let Some(cipher) = self.cipher.get() {
             return Ok(cipher);

@@ -58,6 +58,22 @@ impl SealedKeys {
         Ok(volumes)
     }
 
+    /// Whether all keys can be had, and more be made: how many there are. What needs a passphrase
+    /// that is not on the disk is not tried.
+    ///
+    /// # Errors
+    /// Any [`KeyError`].
+    pub fn look(&self) -> Result<usize, KeyError> {
+        let volumes = self.volumes()?;
+        self.seal.look()?;
+        if self.seal.is_on_disk() {
+            for volume in &volumes {
+                self.get(volume)?;
+            }
+        }
+        Ok(volumes.len())
+    }
+
     /// Puts a key back that was exported, unless the volume has one.
     ///
     /// # Errors

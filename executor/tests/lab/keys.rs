@@ -11,7 +11,7 @@ use executor::storage::{Storage, StorageError};
 use planner::model::time::Timestamp;
 use planner::model::volume::Keeping;
 use rustix::mount::{MountFlags, mount};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 #[tokio::test]
@@ -108,6 +108,8 @@ async fn check(storage: &LvmStorage, keys: &SealedKeys) -> (bool, bool) {
 
 async fn a_damaged_header_comes_back(storage: &LvmStorage, keys: &SealedKeys) {
     assert_eq!(check(storage, keys).await, (true, true));
+    let copy = std::fs::metadata(bed::dir().volume(&spec(1).id).header()).unwrap();
+    assert!(copy.blocks() * 512 < 1 << 20, "the noise of a header was kept: {copy:?}");
     let wrong = Key::new(vec![7; 64].into()).unwrap();
     let checks = storage.verify_keys(&|_| Ok(wrong.clone())).await.unwrap();
     assert!(checks[0].opens.as_ref().unwrap_err().contains("does not open"), "{checks:?}");

@@ -10,7 +10,8 @@ use crate::repository::tree::KnownTrees;
 use crate::settings::load::load;
 use crate::settings::{HostSettings, Settings, StorageSettings};
 use executor::storage::local::LocalKind;
-use planner::model::observed::{HostView, PoolView};
+use planner::model::observed::{Fill, HostView, PoolView};
+use planner::model::policy::Fullness;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ async fn fleet(
     let settings = load(&snapshot, &abilities.machine())?;
     findings.push(state_dir(&settings));
     findings.extend(lvm_programs(&settings));
+    findings.extend(settings.hosts.values().filter_map(|host| keys(&settings, host)));
     for socket in engines(&settings) {
         findings.push(engine(socket).await);
     }
@@ -97,7 +99,14 @@ async fn fleet(
     let trees = Arc::new(KnownTrees::new(&repository));
     let hosts = Hosts::open(&settings, abilities, &records, &(trees as _))?;
     for (name, host) in hosts.all() {
-        findings.push(self::host(name.as_str(), &host.observe().await));
+        let view = host.observe().await;
+        findings.push(self::host(name.as_str(), &view));
+        if let HostView::Read(reading) = &view
+            && let PoolView::Present(pool) = &reading.pool
+        {
+            let full = &settings.policy.full;
+            findings.extend(pool.fill.and_then(|fill| filled(name.as_str(), fill, full)));
+        }
     }
     Ok(())
 }
@@ -150,8 +159,21 @@ fn lvm_programs(settings: &Settings) -> Vec<Finding> {
     if !settings.hosts.values().any(lvm) {
         return Vec::new();
     }
-    let programs = ["lvm", "dmsetup", "thin_check", "cryptsetup", "blkid", "setsid"];
-    let hint = "apt-get install lvm2 dmsetup thin-provisioning-tools cryptsetup-bin util-linux";
+    let programs = [
+        "lvm",
+        "dmsetup",
+        "thin_check",
+        "thin_ls",
+        "cryptsetup",
+        "blkid",
+        "wipefs",
+        "fstrim",
+        "setsid",
+        "e2fsck",
+        "e2image",
+    ];
+    let hint = "apt-get install lvm2 dmsetup thin-provisioning-tools cryptsetup-bin util-linux \
+                e2fsprogs";
     programs.map(|program| installed(program, hint)).into()
 }
 
@@ -166,6 +188,30 @@ async fn engine(socket: &Path) -> Finding {
             Finding::new(Weight::Missing, "Docker Engine", executor::chain(&error), hint)
         }
     }
+}
+
+/// What seals the keys of a host's volumes, and whether they can be had.
+fn keys(settings: &Settings, host: &HostSettings) -> Option<Finding> {
+    let StorageSettings::Lvm { .. } = host.storage else { return None };
+    let what = format!("keys of {}", host.spec.name);
+    Some(match crate::fleet::keys(settings, host).look() {
+        Ok(count) => {
+            let found = format!("{}, all that is needed is there", plural(count, "key"));
+            Finding::new(Weight::Ok, &what, found, "")
+        }
+        Err(error) => {
+            let hint = "bring it back from where it is kept: docs/keys.md, `tiedown keys import`";
+            Finding::new(Weight::Missing, &what, executor::chain(&error), hint)
+        }
+    })
+}
+
+/// A pool that takes nothing more, or soon will not.
+fn filled(name: &str, fill: Fill, full: &Fullness) -> Option<Finding> {
+    let found = full.excess(fill).or_else(|| full.nearly(fill))?;
+    let hint = "lvextend -L +SIZE VG/POOL for data, lvextend --poolmetadatasize +SIZE VG/POOL for \
+                metadata; or destroy snapshots and retired volumes";
+    Some(Finding::new(Weight::Less, &format!("pool of {name}"), found, hint))
 }
 
 fn installed(program: &str, hint: &str) -> Finding {
@@ -211,5 +257,28 @@ fn host(name: &str, view: &HostView) -> Finding {
             };
             Finding::new(Weight::Ok, &what, found, "")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_is_nearly_full_is_told_before_it_is() {
+        let full = Fullness::default();
+        let told = |data, metadata| {
+            let finding = filled("ewr-1", Fill { data, metadata }, &full);
+            finding.map(|finding| text(&[finding]))
+        };
+        assert_eq!(told(0, 0), None);
+        let nearly = told(full.data_thousandths - 1, 0).expect("it is nearly full");
+        assert!(nearly.starts_with("less    pool of ewr-1: has "), "{nearly}");
+        assert!(
+            nearly.contains("it takes nothing more") && nearly.contains("lvextend"),
+            "{nearly}"
+        );
+        let is_full = told(0, 1000).expect("its metadata is full");
+        assert!(is_full.contains("100 % of its metadata"), "{is_full}");
     }
 }

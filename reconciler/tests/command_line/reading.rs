@@ -3,7 +3,9 @@
 
 use super::repo::{APP, Repo};
 use serde_json::Value;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 #[test]
@@ -139,6 +141,33 @@ fn doctor_says_what_is_missing_also_where_there_is_no_fleet() {
     let said = repo.run_untouched(&["doctor", "-C", "/"]);
     assert_eq!(said.code, 1, "{said}");
     assert!(said.out.contains("missing fleet: / is not in a git repository"), "{said}");
+}
+
+#[test]
+fn doctor_looks_for_what_seals_keys_and_for_programs_of_lvm() {
+    let repo = Repo::new();
+    let file = repo.state().with_file_name("seal.key");
+    let settings = format!(
+        "fleet = \"prod\"\nstate_dir = {:?}\n[[hosts]]\nname = \"ewr-1\"\nregion = \"ewr\"\n\
+         memory = \"1GB\"\ncpus = 1\nkeys = {{ file = {file:?} }}\n\
+         storage = {{ driver = \"lvm\", vg = \"no_such_group\", pool = \"thin\", \
+         capacity = \"1GB\" }}\n",
+        repo.state()
+    );
+    repo.write("tiedown.toml", &settings);
+    let said = repo.run(&["doctor", "--worktree"]);
+    assert_eq!(said.code, 1, "{said}");
+    assert!(said.out.contains("missing keys of ewr-1: what seals the keys"), "{said}");
+    for program in ["thin_check", "wipefs", "cryptsetup", "e2image"] {
+        assert!(said.out.contains(&format!("{program}: ")), "{said}");
+    }
+    std::fs::write(&file, [7; 32]).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let said = repo.run(&["doctor", "--worktree"]);
+    assert!(said.out.contains("others may read it"), "{said}");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let said = repo.run(&["doctor", "--worktree"]);
+    assert!(said.out.contains("ok      keys of ewr-1: 0 keys"), "{said}");
 }
 
 #[test]
