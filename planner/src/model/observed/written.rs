@@ -51,6 +51,8 @@ pub(super) struct WrittenHost {
     pool: Option<PoolView>,
     volumes: Option<BTreeMap<VolumeId, VolumeView>>,
     instances: Option<BTreeMap<InstanceId, InstanceView>>,
+    #[serde(default)]
+    images: BTreeSet<String>,
     foreign: Option<Vec<Foreign>>,
 }
 
@@ -69,6 +71,7 @@ impl TryFrom<WrittenHost> for HostView {
                 pool: need(host.pool, "pool")?,
                 volumes: need(host.volumes, "volumes")?,
                 instances: need(host.instances, "instances")?,
+                images: host.images,
                 foreign: need(host.foreign, "foreign")?,
             })),
             ViewWord::Unread => {
