@@ -56,7 +56,7 @@ impl ReleaseSpec {
 
 /// A release, as 64 hexadecimal digits; shown as the first 12.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "SmolStr", into = "SmolStr")]
+#[serde(try_from = "String", into = "SmolStr")]
 pub struct Release(SmolStr);
 
 impl Release {
@@ -73,11 +73,11 @@ impl Release {
     }
 }
 
-impl TryFrom<SmolStr> for Release {
+impl TryFrom<String> for Release {
     type Error = ReleaseError;
-    fn try_from(text: SmolStr) -> Result<Self, ReleaseError> {
+    fn try_from(text: String) -> Result<Self, ReleaseError> {
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Ok(Self(text));
+            return Ok(Self(text.into()));
         }
         Err(ReleaseError { text: text.chars().take(80).collect() })
     }
