@@ -28,6 +28,7 @@ torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
 	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
 		simulated crashes --nocapture
+	STRESS=$${STRESS:-30} cargo test -p reconciler --locked --test main -- stress --nocapture
 	ROLLOUTS=20 cargo test -p reconciler --locked --test main -- acknowledged_writes --nocapture
 	TIEDOWN_PUSHES=$${PUSHES:-500} cargo test -p reconciler --locked --test main -- soak --nocapture
 	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} BOUNDARIES=all \
@@ -44,6 +45,8 @@ bless:
 bench:
 	cargo bench --locked -p planner --bench manifest
 	cargo bench --locked -p reconciler --bench fleets
+	ROLLOUTS=$${ROLLOUTS:-10} cargo test -p reconciler --locked --test main -- \
+		acknowledged_writes --nocapture
 	VOLUMES=$${VOLUMES:-100} cargo test -p executor --locked --test main -- lab::speed --nocapture
 
 # A Linux host with real LVM, dm-crypt and ext4 as one process: a shell in it, or one command.

@@ -10,3 +10,5 @@ mod failures;
 mod front;
 #[path = "apply/gates.rs"]
 mod gates;
+#[path = "apply/parallel.rs"]
+mod parallel;

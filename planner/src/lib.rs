@@ -3,7 +3,7 @@
 //! ```text
 //! manifests ─► desired ──┐
 //! trees, images ─► artifacts ┤
-//! catalog ─► claims ─────┼─► diff ─► placement ─► safety ─► rollout ─► PLAN + REPORT
+//! catalog ─► claims ─────┼─► diff ─► safety ─► placement ─► rollout ─► PLAN + REPORT
 //! hosts ─► observed ─────┤                                     │
 //! tiedown.toml ─► policy, permits                     check (independent judge)
 //! ```

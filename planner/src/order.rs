@@ -1,17 +1,17 @@
 //! The last stage: what waits for what, what is shown first, what the catalog records; and step
 //! names that are unique in their plan.
 
+mod link;
 mod records;
 
 use crate::diff::Diff;
 use crate::model::host::HostState;
-use crate::model::name::{AppName, HostName};
+use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::PoolView;
-use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::{Act, Step, StepId};
-use crate::plan::{ClaimAct, Plan, Rollout, RolloutId};
+use crate::plan::{ClaimAct, Plan, Rollout};
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
 use crate::rollout::Rolled;
@@ -32,7 +32,7 @@ pub(crate) fn finish(
     report_full(inputs, &ground, &mut report);
     let Rolled { mut rollouts, mut changes } = rolled;
     report_foreign(inputs, &ground, &rollouts, &mut report);
-    link(&mut rollouts, &changes);
+    link::link(&mut rollouts, &changes, &ground);
     rollouts.sort_by(|a, b| a.id.cmp(&b.id));
     name_steps(&mut rollouts);
     changes.sort_by(|a, b| rank(a).cmp(&rank(b)));
@@ -91,78 +91,6 @@ fn rank(change: &Change) -> (u8, &Object, Verb) {
         | Verb::Update => 4,
     };
     (loss, &change.object, change.verb)
-}
-
-/// Volumes wait for the pool they are made in; new slots on a host wait for removals there, whose
-/// memory they may take; a slot's instance waits until copies of it elsewhere are stopped; all of
-/// an app waits for its release command.
-fn link(rollouts: &mut [Rollout], changes: &[Change]) {
-    let created = changes.iter().filter(|change| change.verb == Verb::Create);
-    let created: BTreeSet<&Object> = created.map(|change| &change.object).collect();
-    let mut pools: BTreeMap<HostName, RolloutId> = BTreeMap::new();
-    let mut stops: BTreeMap<HostName, BTreeSet<RolloutId>> = BTreeMap::new();
-    let mut cleared: BTreeMap<SlotId, BTreeSet<RolloutId>> = BTreeMap::new();
-    let released: BTreeMap<AppName, RolloutId> = rollouts
-        .iter()
-        .filter(|rollout| rollout.id.is_release_command())
-        .filter_map(|rollout| Some((rollout.app.clone()?, rollout.id.clone())))
-        .collect();
-    let is_removal = |rollout: &Rollout| rollout.id.0.ends_with("/remove");
-    for rollout in rollouts.iter() {
-        for step in steps(rollout) {
-            match &step.act {
-                Act::MakePool { .. } => {
-                    pools.insert(step.host.clone(), rollout.id.clone());
-                }
-                Act::StopInstance { slot, .. } if is_removal(rollout) => {
-                    stops.entry(step.host.clone()).or_default().insert(rollout.id.clone());
-                    cleared.entry(slot.clone()).or_default().insert(rollout.id.clone());
-                }
-                Act::MakeVolume { .. }
-                | Act::CopyVolume { .. }
-                | Act::RemoveClone { .. }
-                | Act::GrowVolume { .. }
-                | Act::MarkVolume { .. }
-                | Act::RetireVolume { .. }
-                | Act::TakeBackVolume { .. }
-                | Act::AdoptVolume { .. }
-                | Act::DestroyVolume { .. }
-                | Act::FetchImage { .. }
-                | Act::StartInstance { .. }
-                | Act::StopInstance { .. }
-                | Act::SuperviseInstance { .. } => {}
-            }
-        }
-    }
-    for rollout in rollouts.iter_mut() {
-        let mut after: BTreeSet<RolloutId> = BTreeSet::new();
-        for step in steps(rollout) {
-            match &step.act {
-                Act::MakeVolume { .. } => after.extend(pools.get(&step.host).cloned()),
-                Act::StartInstance { instance } => {
-                    after.extend(cleared.get(&instance.slot).into_iter().flatten().cloned());
-                    if created.contains(&Object::Slot { slot: instance.slot.clone() }) {
-                        after.extend(stops.get(&step.host).into_iter().flatten().cloned());
-                    }
-                }
-                Act::MakePool { .. }
-                | Act::CopyVolume { .. }
-                | Act::RemoveClone { .. }
-                | Act::GrowVolume { .. }
-                | Act::MarkVolume { .. }
-                | Act::RetireVolume { .. }
-                | Act::TakeBackVolume { .. }
-                | Act::AdoptVolume { .. }
-                | Act::DestroyVolume { .. }
-                | Act::FetchImage { .. }
-                | Act::StopInstance { .. }
-                | Act::SuperviseInstance { .. } => {}
-            }
-        }
-        let first = rollout.app.as_ref().and_then(|app| released.get(app));
-        after.extend(first.filter(|first| **first != rollout.id).cloned());
-        rollout.after = after.into_iter().collect();
-    }
 }
 
 fn steps(rollout: &Rollout) -> impl Iterator<Item = &Step> {

@@ -25,4 +25,5 @@ mod simulated;
 mod snapshots;
 mod ssh;
 mod stories;
+mod stress;
 mod tools;

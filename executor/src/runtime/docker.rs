@@ -10,6 +10,7 @@
 pub(in crate::runtime) mod body;
 pub mod engine;
 pub mod images;
+pub mod logins;
 mod marks;
 
 use self::engine::{Engine, EngineError};

@@ -3,15 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long an engine or a registry may take to answer, or to end.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// One at a time: several beside all other tests would only wait for each other.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// An engine.
 pub(crate) struct Engine {
     root: tempfile::TempDir,
     daemon: Option<Child>,
+    _one: MutexGuard<'static, ()>,
 }
 
 impl Engine {
@@ -30,7 +35,9 @@ impl Engine {
             }
         }
         let root = tempfile::Builder::new().prefix("tiedown-engine-").tempdir();
-        let mut engine = Self { root: root.map_err(|error| error.to_string())?, daemon: None };
+        let root = root.map_err(|error| error.to_string())?;
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engine = Self { root, daemon: None, _one };
         engine.up()?;
         Ok(engine)
     }
@@ -184,6 +191,9 @@ fn find(program: &str) -> Option<PathBuf> {
     places.iter().map(|place| place.join(program)).find(|path| path.exists())
 }
 
+/// As htpasswd keeps the password of a guarded registry.
+const HASH: &str = "$2y$05$abcdefghijklmnopqrstuufwYHAw.dvYeN2MP9TXHpT5pDdwzt2Da";
+
 /// A registry on loopback.
 pub(crate) struct Registry {
     root: PathBuf,
@@ -194,13 +204,26 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one that keeps images in a directory.
     pub(crate) fn start(root: &Path) -> Self {
+        Self::with(root, "")
+    }
+
+    /// Starts one that asks for a login: `me` with the password `finch-lane-1618`.
+    pub(crate) fn guarded(root: &Path) -> Self {
+        let users = root.join("users");
+        fs::create_dir_all(root).expect("a directory");
+        fs::write(&users, format!("me:{HASH}\n")).expect("a file");
+        let path = users.display();
+        Self::with(root, &format!("auth: {{ htpasswd: {{ realm: test, path: {path} }} }}\n"))
+    }
+
+    fn with(root: &Path, more: &str) -> Self {
         fs::create_dir_all(root).expect("a directory");
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("a port").port();
         drop(listener);
         let config = format!(
             "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
-             http: {{ addr: \"127.0.0.1:{port}\" }}\n",
+             http: {{ addr: \"127.0.0.1:{port}\" }}\n{more}",
             root.join("images").display()
         );
         fs::write(root.join("config.yml"), config).expect("a file");

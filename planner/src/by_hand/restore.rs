@@ -4,7 +4,7 @@
 use super::restart::{Asked, refusal, unseen};
 use super::volume::{find, object_of};
 use crate::Inputs;
-use crate::diff::volume::{VolumeNeed, extent, next_incarnation};
+use crate::diff::volume::{VolumeNeed, extent, identity, next_incarnation};
 use crate::diff::{GroupDiff, Kept, diff, pool_of};
 use crate::model::id::VolumeId;
 use crate::model::name::SourceName;
@@ -97,9 +97,10 @@ fn prepare<'a>(
     let fleet = &inputs.desired.fleet;
     let pool = pool_of(fleet, kept.host);
     let given = inputs.claims.incarnations.get(&(slot.clone(), source.clone())).copied();
-    let incarnation = next_incarnation(given, ground, slot, source);
+    let next = next_incarnation(given, ground, slot, source);
+    let (id, incarnation) = identity(fleet, (slot, source), kept.host, next);
     let copy = VolumeSpec {
-        id: VolumeId::derive(fleet, slot, source, &pool, incarnation),
+        id,
         slot: slot.clone(),
         source: source.clone(),
         incarnation,

@@ -6,9 +6,9 @@ use crate::model::host::HostState;
 use crate::model::id::{InstanceId, PoolId, VolumeId};
 use crate::model::name::HostName;
 use crate::model::object::Object;
-use crate::model::observed::{PoolView, Reading};
+use crate::model::observed::{PoolView, Reading, VolumeView};
 use crate::model::slot::SlotId;
-use crate::model::volume::VolumeSpec;
+use crate::model::volume::{VolumeSpec, VolumeState};
 use crate::plan::predicate::Predicate;
 use crate::plan::step::{Act, Step};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -116,10 +116,8 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
         let Some(reading) = world.reading(&step.host) else { continue };
         let why = match &step.act {
             // Making twice is making once; so a pool or volume that is there is as good.
-            Act::MakePool { .. }
-            | Act::MakeVolume { .. }
-            | Act::FetchImage { .. }
-            | Act::StartInstance { .. } => None,
+            Act::MakePool { .. } | Act::FetchImage { .. } | Act::StartInstance { .. } => None,
+            Act::MakeVolume { volume } => of_another(reading, volume),
             // Destroyed already.
             Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
             Act::AdoptVolume { name, volume } => not_adoptable(reading, name, volume),
@@ -147,6 +145,14 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
             found.push(Violation::new(Rule::OwnObjects, &step.id.0, why));
         }
     }
+}
+
+/// Whose volume it would be taken for, if the host has it under other marks.
+fn of_another(reading: &Reading, made: &VolumeSpec) -> Option<String> {
+    let VolumeView { spec, state, .. } = reading.volumes.get(&made.id)?;
+    let same = (&spec.slot, &spec.source) == (&made.slot, &made.source);
+    (!same && *state != VolumeState::Making)
+        .then(|| format!("{} is there, as {} of {}", made.id, spec.source, spec.slot))
 }
 
 /// Why something that is not ours may not become this volume. What is the volume already is as

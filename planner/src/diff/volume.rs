@@ -5,7 +5,7 @@ use crate::diff::group::Scope;
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
 use crate::model::id::{Incarnation, VolumeId};
-use crate::model::name::SourceName;
+use crate::model::name::{FleetName, SourceName};
 use crate::model::observed::{Foreign, PoolView, VolumeView};
 use crate::model::permit::Permit;
 use crate::model::size::Size;
@@ -150,6 +150,29 @@ pub(crate) fn next_incarnation(
     highest.map_or(Incarnation::FIRST, Incarnation::next)
 }
 
+/// The identity that a new volume has on a host, and its life: this one, or the next whose volume
+/// the host does not have. A volume keeps its identity when its slot or source has another name,
+/// and only the catalog knows which name it was made under.
+pub(crate) fn identity(
+    fleet: &FleetName,
+    (slot, source): (&SlotId, &SourceName),
+    host: Trusted<'_>,
+    first: Incarnation,
+) -> (VolumeId, Incarnation) {
+    let pool = super::retired::pool_of(fleet, host);
+    let begun = |view: &VolumeView| {
+        view.state == VolumeState::Making && (&view.spec.slot, &view.spec.source) == (slot, source)
+    };
+    let mut incarnation = first;
+    loop {
+        let id = VolumeId::derive(fleet, slot, source, &pool, incarnation);
+        if host.reading.volumes.get(&id).is_none_or(begun) {
+            return (id, incarnation);
+        }
+        incarnation = incarnation.next();
+    }
+}
+
 /// Compares the volumes of a slot with the mounts of its group.
 pub(super) fn compare<'a>(
     scope: &Scope<'a, '_>,
@@ -239,12 +262,13 @@ fn added<'a>(
     let (slot, source) = (&claim.slot, &mount.source);
     let key = (slot.clone(), source.clone());
     let given = scope.inputs.claims.incarnations.get(&key).copied();
-    let incarnation = next_incarnation(given, scope.ground, slot, source);
-    let pool = super::retired::pool_of(&scope.inputs.desired.fleet, host);
+    let next = next_incarnation(given, scope.ground, slot, source);
+    let fleet = &scope.inputs.desired.fleet;
+    let (id, incarnation) = identity(fleet, (slot, source), host, next);
     VolumeDiff {
         source: source.clone(),
         mount: Some(mount),
-        id: VolumeId::derive(&scope.inputs.desired.fleet, slot, source, &pool, incarnation),
+        id,
         incarnation,
         claimed: Size::ZERO,
         kept_as: None,

@@ -5,7 +5,7 @@ use super::reverting;
 use super::step;
 use super::wording;
 use crate::diff::instance::InstanceNeed;
-use crate::diff::volume::{VolumeDiff, VolumeNeed};
+use crate::diff::volume::{VolumeDiff, VolumeNeed, identity};
 use crate::diff::{Kept, Origin, Wanted, pool_of};
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
@@ -319,11 +319,15 @@ fn claim_volume(
 ) -> Option<ClaimedVolume> {
     let (mount, name) = (volume.mount, &host.spec.name);
     let size = mount.size.rounded_up_to(crate::diff::volume::extent(host));
-    let incarnation = volume.incarnation;
-    let pool = pool_of(&crew.inputs.desired.fleet, host);
     let fleet = &crew.inputs.desired.fleet;
+    let pool = pool_of(fleet, host);
+    let named = (&wanted.slot, &mount.source);
+    let (id, incarnation) = match volume.origin {
+        Origin::Empty | Origin::Foreign(_) => identity(fleet, named, host, volume.incarnation),
+        Origin::Own(at) | Origin::Adopted(at) => (at.view.spec.id.clone(), volume.incarnation),
+    };
     let new = VolumeSpec {
-        id: VolumeId::derive(fleet, &wanted.slot, &mount.source, &pool, incarnation),
+        id,
         slot: wanted.slot.clone(),
         source: mount.source.clone(),
         incarnation,

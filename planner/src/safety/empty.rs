@@ -3,7 +3,7 @@
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeNeed, has_data};
-use crate::diff::{Diff, GroupDiff, Origin};
+use crate::diff::{Diff, GroupDiff, Kept, Origin};
 use crate::model::desired::Move;
 use crate::model::name::{AppName, GroupName, SourceName};
 use crate::model::object::Object;
@@ -35,6 +35,11 @@ pub(super) fn guard(
         if group.app.moved.iter().any(asked_in_vain) {
             diff.pending.insert(group.app.name.clone());
             hold(group);
+        }
+    }
+    for group in &mut diff.groups {
+        if leave_apart(ground, group, report) {
+            diff.pending.insert(group.app.name.clone());
         }
     }
     let losing = losing(diff);
@@ -71,6 +76,44 @@ pub(super) fn guard(
             }
         }
     }
+}
+
+/// Leaves slots alone that are claimed in one place, where nothing was made yet, and have their
+/// data in another: it was given up once, and is back; or may have it in another, of which nothing
+/// is remembered. Whether there are any.
+fn leave_apart(ground: &Ground<'_>, group: &mut GroupDiff<'_>, report: &mut Report) -> bool {
+    let mut any = false;
+    for kept in &mut group.kept {
+        let made = kept.volumes.iter().filter(|volume| match volume.need {
+            VolumeNeed::Make { .. } => volume.mount.is_some_and(|mount| !mount.fresh),
+            VolumeNeed::Nothing
+            | VolumeNeed::Grow { .. }
+            | VolumeNeed::TakeBack { .. }
+            | VolumeNeed::Adopt { .. }
+            | VolumeNeed::Retire
+            | VolumeNeed::Stay
+            | VolumeNeed::Lost => false,
+        });
+        let made: BTreeSet<&SourceName> = made.map(|volume| &volume.source).collect();
+        if !made.is_empty() && !ground.may_place {
+            any |= hold_volumes(kept);
+            continue;
+        }
+        let slot = &kept.claim.slot;
+        let strays = group.strays.iter().filter(|stray| stray.slot == *slot);
+        let mut there = strays.flat_map(|stray| &stray.volumes);
+        let data = there.find(|at| made.contains(&at.view.spec.source) && has_data(at.view));
+        let Some(at) = data else { continue };
+        let why = format!(
+            "its data ({}) is on {}, and it would start empty on {}",
+            at.view.spec.id, at.host, kept.claim.host
+        );
+        let hint = "with --allow-empty it does, and the volume with data is retired";
+        report.say(Kind::Refused, Object::Slot { slot: slot.clone() }, why, hint);
+        group.strays.retain(|stray| stray.slot != *slot);
+        any |= hold_volumes(kept);
+    }
+    any
 }
 
 /// Whether the app was ever given a volume.
@@ -176,23 +219,30 @@ fn refuse(diff: &mut Diff<'_>, app: &AppName, (why, hint): (String, String), rep
 fn hold(group: &mut GroupDiff<'_>) {
     group.wanted.retain(|wanted| !wanted.makes_empty());
     for kept in &mut group.kept {
-        let mut held = false;
-        for volume in &mut kept.volumes {
-            match volume.need {
-                VolumeNeed::Retire | VolumeNeed::Make { .. } => {
-                    volume.need = VolumeNeed::Stay;
-                    held = true;
-                }
-                VolumeNeed::Nothing
-                | VolumeNeed::Grow { .. }
-                | VolumeNeed::TakeBack { .. }
-                | VolumeNeed::Adopt { .. }
-                | VolumeNeed::Stay
-                | VolumeNeed::Lost => {}
+        hold_volumes(kept);
+    }
+}
+
+/// Leaves the volumes of a slot as they are, and the instance if it depends on one. Whether any
+/// was to be put away or made.
+fn hold_volumes(kept: &mut Kept<'_>) -> bool {
+    let mut held = false;
+    for volume in &mut kept.volumes {
+        match volume.need {
+            VolumeNeed::Retire | VolumeNeed::Make { .. } => {
+                volume.need = VolumeNeed::Stay;
+                held = true;
             }
-        }
-        if held {
-            kept.instance = InstanceNeed::Nothing;
+            VolumeNeed::Nothing
+            | VolumeNeed::Grow { .. }
+            | VolumeNeed::TakeBack { .. }
+            | VolumeNeed::Adopt { .. }
+            | VolumeNeed::Stay
+            | VolumeNeed::Lost => {}
         }
     }
+    if held {
+        kept.instance = InstanceNeed::Nothing;
+    }
+    held
 }

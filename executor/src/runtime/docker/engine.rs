@@ -2,6 +2,7 @@
 //! networks and images. The only user of the client library; decides nothing.
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, NetworkCreateRequest};
 use bollard::query_parameters::{
@@ -320,8 +321,12 @@ impl Engine {
     ///
     /// # Errors
     /// Any [`EngineError`]; a registry that is down or does not know it is [`EngineError::Refused`].
-    pub async fn ask_registry(&self, reference: &str) -> Result<String, EngineError> {
-        let answer = self.docker.inspect_registry_image(reference, None).await;
+    pub async fn ask_registry(
+        &self,
+        reference: &str,
+        login: Option<DockerCredentials>,
+    ) -> Result<String, EngineError> {
+        let answer = self.docker.inspect_registry_image(reference, login).await;
         let digest = answer.map_err(|error| self.failed(error))?.descriptor.digest;
         digest.ok_or_else(|| EngineError::Refused { message: "it names no digest".to_owned() })
     }
@@ -330,9 +335,13 @@ impl Engine {
     ///
     /// # Errors
     /// Any [`EngineError`].
-    pub async fn pull(&self, name: &str) -> Result<(), EngineError> {
+    pub async fn pull(
+        &self,
+        name: &str,
+        login: Option<DockerCredentials>,
+    ) -> Result<(), EngineError> {
         let options = CreateImageOptionsBuilder::default().from_image(name).build();
-        let mut progress = std::pin::pin!(self.docker.create_image(Some(options), None, None));
+        let mut progress = std::pin::pin!(self.docker.create_image(Some(options), None, login));
         while let Some(step) = progress.next().await {
             step.map_err(|error| self.failed(error))?;
         }

@@ -1,6 +1,7 @@
 //! Images: what a reference means, and having the one that is meant.
 
 use super::engine::{Engine, EngineError, Image};
+use super::logins::{self, LoginError};
 
 /// Why a reference leads to no image.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum ImageError {
         /// Its identity.
         digest: String,
     },
+    /// The login of its registry cannot be had.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The engine does not work.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -41,7 +45,7 @@ pub async fn resolve(engine: &Engine, reference: &str) -> Result<String, ImageEr
     {
         return Ok(id.clone());
     }
-    match engine.ask_registry(reference).await {
+    match engine.ask_registry(reference, logins::of(reference).await?).await {
         Ok(digest) => Ok(digest),
         Err(error @ EngineError::Silent { .. }) => Err(error.into()),
         Err(source @ EngineError::Refused { .. }) => {
@@ -65,7 +69,7 @@ pub async fn ensure(engine: &Engine, reference: &str, digest: &str) -> Result<St
     }
     let name = format!("{}@{digest}", repository(reference));
     let reference = reference.to_owned();
-    match engine.pull(&name).await {
+    match engine.pull(&name, logins::of(&reference).await?).await {
         Ok(()) => {}
         Err(error @ EngineError::Silent { .. }) => return Err(error.into()),
         Err(source @ EngineError::Refused { .. }) => {

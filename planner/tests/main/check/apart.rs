@@ -208,3 +208,14 @@ fn what_is_done_is_shown_and_what_is_shown_is_done() {
     twice.world = twice.world.after(&twice.plan);
     assert_eq!(twice.broken(), []);
 }
+
+#[test]
+fn a_volume_of_another_name_is_not_taken_for_a_new_one() {
+    let mut applied = Case::deploy();
+    applied.world = applied.world.after(&applied.plan);
+    applied.breaks(Rule::OwnObjects, |case| {
+        let volume = crate::by_hand::volume(1).id;
+        let view = case.world.reading().volumes.get_mut(&volume).unwrap();
+        view.spec.source = "files".parse().unwrap();
+    });
+}
