@@ -2,9 +2,8 @@
 //! that it names. Read when one is needed, and kept nowhere.
 
 use crate::command::{Command, CommandError};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bollard::auth::DockerCredentials;
+use data_encoding::BASE64;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -102,7 +101,7 @@ impl Configuration {
 
 impl Kept {
     fn login(&self) -> Option<DockerCredentials> {
-        let both = String::from_utf8(BASE64_STANDARD.decode(&self.auth).ok()?).ok()?;
+        let both = String::from_utf8(BASE64.decode(self.auth.as_bytes()).ok()?).ok()?;
         let (username, password) = both.split_once(':')?;
         Some(match self.identitytoken.as_str() {
             "" => by_password(username, password),
