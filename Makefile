@@ -22,7 +22,8 @@ doc:
 # The same tests, longer: random histories by the ten thousand, and a hundred random plans that are
 # really applied and compared with what the simulator says; a thousand pushes to a daemon that is
 # killed now and then (PUSHES=500, twice). Takes about an hour. Then cuts the
-# power of lab hosts, and kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
+# power of lab hosts, cuts every act on volumes short at every program that changes something, and
+# kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
 torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
 	TIEDOWN_RUNS=100 TIEDOWN_BOUNDARIES=all cargo test -p reconciler --locked --test main -- \
