@@ -32,9 +32,9 @@ use crate::plan::ClaimAct;
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
 use crate::safety::lineage::{Memory, Refusal};
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use instance::InstanceNeed;
 use volume::VolumeDiff;
@@ -93,7 +93,7 @@ pub(crate) struct Runs<'a> {
     /// The release.
     pub(crate) release: Release,
     /// What it is.
-    pub(crate) spec: Box<ReleaseSpec>,
+    pub(crate) spec: Arc<ReleaseSpec>,
 }
 
 /// A slot that stays.

@@ -101,9 +101,12 @@ fn steps(rollout: &Rollout) -> impl Iterator<Item = &Step> {
 fn name_steps(rollouts: &mut [Rollout]) {
     let mut names: BTreeSet<StepId> = BTreeSet::new();
     let mut name = |step: &mut Step, suffix: &str| {
+        if names.insert(step.id.clone()) {
+            return;
+        }
         let plain = step.id.0.clone();
-        let mut candidates = core::iter::once(plain.clone())
-            .chain([format!("{plain}{suffix}"), format!("{plain} on {}", step.host)])
+        let mut candidates = [format!("{plain}{suffix}"), format!("{plain} on {}", step.host)]
+            .into_iter()
             .chain((2..).map(|n| format!("{plain} ({n})")))
             .map(StepId);
         if let Some(free) = candidates.find(|id| !names.contains(id)) {

@@ -34,7 +34,7 @@ use crate::plan::step::Act;
 use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
@@ -70,9 +70,10 @@ pub(crate) fn roll_out<'a>(
         let rollout = site.group(group, &mut rolled.changes);
         rolled.rollouts.extend(rollout.filter(|rollout| !rollout.waves.is_empty()));
     }
+    let touched: BTreeSet<AppName> =
+        rolled.rollouts.iter().filter_map(|rollout| rollout.app.clone()).collect();
     for first in first {
-        let app = first.rollout.app.as_ref();
-        if rolled.rollouts.iter().any(|rollout| rollout.app.as_ref() == app) {
+        if first.rollout.app.as_ref().is_some_and(|app| touched.contains(app)) {
             rolled.changes.push(first.change);
             rolled.rollouts.push(first.rollout);
         }

@@ -5,7 +5,7 @@ mod host;
 
 use crate::model::claim::{Claim, Claims, FailedRelease};
 use crate::model::id::InstanceId;
-use crate::model::name::FleetName;
+use crate::model::name::{AppName, FleetName};
 use crate::model::observed::{HostView, Observed, Reading};
 use crate::model::time::Timestamp;
 use crate::plan::step::Step;
@@ -112,11 +112,10 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        for record in &plan.records {
-            let mut own = plan.rollouts.iter().filter(|r| r.app.as_ref() == Some(&record.app));
-            if own.all(|rollout| !failed.contains(&rollout.id)) {
-                self.claims.apps.insert(record.app.clone(), record.clone());
-            }
+        let cut = plan.rollouts.iter().filter(|rollout| failed.contains(&rollout.id));
+        let cut: BTreeSet<&AppName> = cut.filter_map(|rollout| rollout.app.as_ref()).collect();
+        for record in plan.records.iter().filter(|record| !cut.contains(&record.app)) {
+            self.claims.apps.insert(record.app.clone(), record.clone());
         }
         if failed.is_empty() && plan.completes_catalog {
             self.claims.complete = true;

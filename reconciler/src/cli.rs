@@ -103,6 +103,17 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+impl Command {
+    /// Whether it carries out a plan: its JSON is one object a line, as things happen.
+    const fn acts_on_slots(&self) -> bool {
+        let by_hand =
+            matches!(self, Self::Hold(_) | Self::Unhold(_) | Self::Run(_) | Self::Restart(_));
+        by_hand
+            || matches!(self, Self::Apply(_))
+            || matches!(self, Self::Volumes(args) if args.acts())
+    }
+}
+
 /// What most people ask, and what the answer ends with.
 fn after_help() -> String {
     let examples = "Examples:
@@ -131,7 +142,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     log_to_stderr(format, level);
     let passes_on = matches!(cli.command, Command::Run(_));
-    let lines = passes_on || matches!(cli.command, Command::Apply(_));
+    let lines = cli.command.acts_on_slots();
     let output = Output { format: cli.global.format.format(), lines, passes_on };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {

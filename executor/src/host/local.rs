@@ -342,8 +342,8 @@ impl LocalHost {
     fn applied_trees(&self) -> Result<Vec<String>, BoxError> {
         let claims = self.catalog.claims()?;
         let here = claims.slots.into_values().filter(|claim| claim.host == self.name);
-        let applied = here.filter_map(|claim| match claim.applied_spec?.artifact {
-            Artifact::Tree { digest } => Some(digest),
+        let applied = here.filter_map(|claim| match &claim.applied_spec?.artifact {
+            Artifact::Tree { digest } => Some(digest.clone()),
             Artifact::Image { .. } => None,
         });
         Ok(applied.collect())

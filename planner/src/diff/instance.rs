@@ -13,9 +13,9 @@ use crate::model::observed::{InstanceState, InstanceView};
 use crate::model::release::{Release, ReleaseSpec};
 use crate::recover::At;
 use crate::report::{Kind, Report};
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 /// What the instance of a slot needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(super) fn made_of<'a>(app: &App, group: &Group, artifact: &'a Artifact) -> R
         secrets: group.secrets.clone(),
         secret_files: group.secret_files.clone(),
     };
-    Runs { artifact, release: spec.release(), spec: Box::new(spec) }
+    Runs { artifact, release: spec.release(), spec: Arc::new(spec) }
 }
 
 /// Whether the slot tried the release and failed last.

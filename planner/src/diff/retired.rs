@@ -170,7 +170,11 @@ pub(super) fn want<'a>(
 
 /// What other new slots of the app take already of what a person named: a line is for one slot.
 fn taken<'a>(scope: &Scope<'a, '_>, group: &GroupDiff<'a>, diff: &Diff<'a>) -> BTreeSet<&'a str> {
-    let of_app = diff.groups.iter().filter(|other| other.app.name == scope.app.name);
+    if scope.group.mounts.values().all(|mount| mount.adopt.is_none()) {
+        return BTreeSet::new();
+    }
+    // Groups of an app are compared one after the other.
+    let of_app = diff.groups.iter().rev().take_while(|other| other.app.name == scope.app.name);
     let wanted = of_app.chain([group]).flat_map(|group| &group.wanted);
     wanted.flat_map(|wanted| &wanted.volumes).filter_map(|v| v.origin.named()).collect()
 }

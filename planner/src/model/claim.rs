@@ -8,9 +8,9 @@ use super::release::{CommitId, Release, ReleaseSpec};
 use super::size::Size;
 use super::slot::SlotId;
 use super::volume::Keeping;
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +54,9 @@ pub struct Claim {
     /// The release last brought up in full; `None` before the first.
     pub applied: Option<Release>,
     /// What that release was, to tell in what the next one differs; `None` in catalogs that did
-    /// not remember it yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub applied_spec: Option<Box<ReleaseSpec>>,
+    /// not remember it yet. Slots of a group share it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "shared")]
+    pub applied_spec: Option<Arc<ReleaseSpec>>,
     /// How its instance was set to be kept running last; `None`: not known.
     #[serde(default)]
     pub supervision: Option<Supervision>,
@@ -114,6 +114,22 @@ pub struct Claims {
     pub incarnations: BTreeMap<(SlotId, SourceName), Incarnation>,
     /// When volumes were retired or destroyed by an apply, for the limit on loss: app and moment.
     pub losses: alloc::vec::Vec<(AppName, super::time::Timestamp)>,
+}
+
+mod shared {
+    //! What is shared is written as if it were not.
+    use super::{Arc, ReleaseSpec};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Spec = Option<Arc<ReleaseSpec>>;
+
+    pub(super) fn serialize<S: Serializer>(spec: &Spec, to: S) -> Result<S::Ok, S::Error> {
+        spec.as_deref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Spec, D::Error> {
+        Ok(Option::deserialize(from)?.map(Arc::new))
+    }
 }
 
 mod incarnations {

@@ -10,6 +10,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use smol_str::{SmolStr, format_smolstr};
 
 /// Lower-case hexadecimal SHA-256 of length-prefixed parts, so that no two lists of parts meet.
 #[must_use]
@@ -40,8 +41,8 @@ macro_rules! id {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        #[serde(try_from = "SmolStr", into = "SmolStr")]
+        pub struct $type(SmolStr);
 
         impl $type {
             /// Reads an id that was written down before.
@@ -56,7 +57,7 @@ macro_rules! id {
                         && tail.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
                 };
                 match tail {
-                    Some(tail) if fits(tail) => Ok(Self(text.to_string())),
+                    Some(tail) if fits(tail) => Ok(Self(text.into())),
                     _ => Err(IdError { kind: $kind, text: text.chars().take(80).collect() }),
                 }
             }
@@ -68,14 +69,14 @@ macro_rules! id {
             }
         }
 
-        impl TryFrom<String> for $type {
+        impl TryFrom<SmolStr> for $type {
             type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
+            fn try_from(text: SmolStr) -> Result<Self, IdError> {
                 Self::parse(&text)
             }
         }
 
-        impl From<$type> for String {
+        impl From<$type> for SmolStr {
             fn from(id: $type) -> Self {
                 id.0
             }
@@ -134,7 +135,7 @@ impl VolumeId {
             pool.as_str().as_bytes(),
             &incarnation.0.to_le_bytes(),
         ]);
-        Self(alloc::format!("vol_{}", &digest[..16]))
+        Self(format_smolstr!("vol_{}", &digest[..16]))
     }
 }
 
@@ -151,7 +152,7 @@ impl VolumeId {
             name.as_bytes(),
             &at.0.to_le_bytes(),
         ]);
-        Self(alloc::format!("vol_{}", &digest[..16]))
+        Self(format_smolstr!("vol_{}", &digest[..16]))
     }
 }
 
@@ -172,7 +173,7 @@ impl InstanceId {
             role.as_str().as_bytes(),
             release.as_str().as_bytes(),
         ]);
-        Self(digest[..14].to_string())
+        Self(digest[..14].into())
     }
 }
 
@@ -193,7 +194,7 @@ impl PoolId {
             machine.as_str().as_bytes(),
             &seen_at.0.to_le_bytes(),
         ]);
-        let uuid = alloc::format!(
+        let uuid = format_smolstr!(
             "{}-{}-8{}-8{}-{}",
             &hex[..8],
             &hex[8..12],

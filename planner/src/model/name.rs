@@ -1,9 +1,10 @@
 //! Names that people write: checked once, at construction, so that no later code has to
 //! think about quotes, slashes, dots or length.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,15 +22,15 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $rule:literal, $max:literal, $first:expr, $rest:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        #[serde(try_from = "SmolStr", into = "SmolStr")]
+        pub struct $type(SmolStr);
 
         impl $type {
             /// Checks the grammar and wraps the text.
             ///
             /// # Errors
             /// [`NameError`] says the rule that was broken.
-            pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
+            pub fn new(text: impl Into<SmolStr>) -> Result<Self, NameError> {
                 let text = text.into();
                 let mut bytes = text.bytes();
                 let first: fn(u8) -> bool = $first;
@@ -47,9 +48,9 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $type {
+        impl TryFrom<SmolStr> for $type {
             type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
+            fn try_from(text: SmolStr) -> Result<Self, NameError> {
                 Self::new(text)
             }
         }
@@ -57,11 +58,11 @@ macro_rules! name {
         impl core::str::FromStr for $type {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                Self::new(text.to_string())
+                Self::new(text)
             }
         }
 
-        impl From<$type> for String {
+        impl From<$type> for SmolStr {
             fn from(name: $type) -> Self {
                 name.0
             }

@@ -1,6 +1,8 @@
 //! What each host said, and when; or that it did not answer. "Absent" and "unknown" are
 //! different values.
 
+mod written;
+
 use super::artifact::ArtifactKind;
 use super::health::{Check, Said};
 use super::id::{InstanceId, MachineId, PoolId, VolumeId};
@@ -17,13 +19,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
+use written::{WrittenHost, WrittenInstance, WrittenVolume};
 
 /// What every host said. A host of the fleet that is not here is unread.
 pub type Observed = BTreeMap<HostName, HostView>;
 
 /// What one host said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "view")]
+#[serde(rename_all = "lowercase", tag = "view", try_from = "WrittenHost")]
 #[expect(clippy::large_enum_variant, reason = "nearly every view is a read one")]
 pub enum HostView {
     /// It answered in full.
@@ -120,6 +123,7 @@ pub struct Fill {
 
 /// A volume as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenVolume")]
 pub struct VolumeView {
     /// Its marks. `size` is the size it has.
     pub spec: VolumeSpec,
@@ -215,6 +219,7 @@ impl InstanceState {
 
 /// An instance as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenInstance")]
 pub struct InstanceView {
     /// Its identity.
     pub id: InstanceId,
@@ -231,10 +236,10 @@ pub struct InstanceView {
     /// after its start that they do not count yet.
     pub healthy: Option<bool>,
     /// What each of them said then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<Said>,
     /// When its process was started last, if it runs and its host knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub up_since: Option<Timestamp>,
     /// Its address.
     pub address: Ipv4Addr,
@@ -245,7 +250,6 @@ pub struct InstanceView {
     /// How it is kept running.
     pub supervision: Supervision,
     /// Checks it was started with.
-    #[serde(default)]
     pub checks: Vec<Check>,
     /// Memory it reserves.
     pub memory: Size,

@@ -7,10 +7,11 @@ use super::id::digest_of;
 use super::instance::{GuestFile, SecretFile};
 use super::name::{AppName, GroupName, SecretName, SourceName};
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Versions of secrets by name. A version names one value for ever and says nothing of it.
 pub type SecretVersions = BTreeMap<SecretName, u64>;
@@ -49,14 +50,14 @@ impl ReleaseSpec {
     #[must_use]
     pub fn release(&self) -> Release {
         let json = serde_json::to_vec(self).expect("strings and numbers always serialise");
-        Release(digest_of(&[b"release", &json]))
+        Release(digest_of(&[b"release", &json]).into())
     }
 }
 
 /// A release, as 64 hexadecimal digits; shown as the first 12.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Release(String);
+#[serde(try_from = "String", into = "SmolStr")]
+pub struct Release(SmolStr);
 
 impl Release {
     /// All digits.
@@ -76,7 +77,7 @@ impl TryFrom<String> for Release {
     type Error = ReleaseError;
     fn try_from(text: String) -> Result<Self, ReleaseError> {
         if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Ok(Self(text));
+            return Ok(Self(text.into()));
         }
         Err(ReleaseError { text: text.chars().take(80).collect() })
     }
@@ -89,7 +90,7 @@ pub struct ReleaseError {
     text: String,
 }
 
-impl From<Release> for String {
+impl From<Release> for SmolStr {
     fn from(release: Release) -> Self {
         release.0
     }
@@ -103,8 +104,8 @@ impl fmt::Display for Release {
 
 /// A git commit: 40 to 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CommitId(String);
+#[serde(try_from = "SmolStr", into = "SmolStr")]
+pub struct CommitId(SmolStr);
 
 impl CommitId {
     /// Reads a full object name.
@@ -114,7 +115,7 @@ impl CommitId {
     pub fn parse(text: &str) -> Result<Self, CommitError> {
         let error = || CommitError { text: text.chars().take(80).collect() };
         let fits = (40..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
-        if fits { Ok(Self(text.to_string())) } else { Err(error()) }
+        if fits { Ok(Self(text.into())) } else { Err(error()) }
     }
 
     /// All digits.
@@ -137,14 +138,14 @@ pub struct CommitError {
     text: String,
 }
 
-impl TryFrom<String> for CommitId {
+impl TryFrom<SmolStr> for CommitId {
     type Error = CommitError;
-    fn try_from(text: String) -> Result<Self, CommitError> {
+    fn try_from(text: SmolStr) -> Result<Self, CommitError> {
         Self::parse(&text)
     }
 }
 
-impl From<CommitId> for String {
+impl From<CommitId> for SmolStr {
     fn from(commit: CommitId) -> Self {
         commit.0
     }

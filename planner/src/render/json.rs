@@ -3,9 +3,11 @@
 
 use super::sensitive::{is_sensitive, shown};
 use crate::model::object::Object;
+use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
-use crate::plan::{Plan, Rollout};
+use crate::plan::{ClaimAct, Plan, Rollout};
 use crate::report::{Drift, Report};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -18,9 +20,11 @@ const FORMAT_VERSION: &str = "1.2";
 #[must_use]
 pub fn plan(plan: &Plan, report: &Report) -> Value {
     let summary = plan.summary();
+    let moves = moves(plan);
+    let changes = plan.changes.iter().map(|change| resource_change(change, &moves));
     json!({
         "format_version": FORMAT_VERSION,
-        "resource_changes": plan.changes.iter().map(resource_change).collect::<Vec<_>>(),
+        "resource_changes": changes.collect::<Vec<_>>(),
         "resource_drift": report.drift.iter().map(resource_drift).collect::<Vec<_>>(),
         "applyable": !plan.is_empty(),
         "complete": !report.leaves_wanting(),
@@ -36,7 +40,28 @@ pub fn plan(plan: &Plan, report: &Report) -> Value {
     })
 }
 
-fn resource_change(change: &Change) -> Value {
+/// Slots that the catalog remembers under another name until the plan is done: new, old.
+type Moves<'a> = BTreeMap<&'a SlotId, &'a SlotId>;
+
+fn moves(plan: &Plan) -> Moves<'_> {
+    let lanes =
+        plan.rollouts.iter().flat_map(|rollout| &rollout.waves).flat_map(|wave| &wave.lanes);
+    let moved = lanes.filter_map(|lane| {
+        let slot = lane.object.slot()?;
+        let old = lane.claims_after.iter().find_map(|act| match act {
+            ClaimAct::Remove { slot: removed } if removed != slot => Some(removed),
+            ClaimAct::Remove { .. }
+            | ClaimAct::Write(_)
+            | ClaimAct::Hold { .. }
+            | ClaimAct::Failed { .. }
+            | ClaimAct::Loss { .. } => None,
+        })?;
+        Some((slot, old))
+    });
+    moved.collect()
+}
+
+fn resource_change(change: &Change, moves: &Moves<'_>) -> Value {
     let values = |pick: fn(&crate::plan::change::Field) -> Option<&String>| {
         let fields = change.fields.iter();
         let shown = fields.filter_map(|f| Some((f.name.clone(), shown(f, pick(f))?.into())));
@@ -66,6 +91,12 @@ fn resource_change(change: &Change) -> Value {
         "host": change.host,
         "reasons": change.reasons,
     });
+    if let Object::Slot { slot } = &change.object
+        && let Some(old) = moves.get(slot)
+    {
+        let old = Object::Slot { slot: (*old).clone() };
+        value["previous_address"] = address(&old).into();
+    }
     if let (Verb::Adopt, Object::Volume { volume, .. }) = (change.verb, &change.object) {
         let from = change.fields.iter().find(|field| field.name == "from");
         let from = from.and_then(|field| field.after.as_deref()).unwrap_or(volume.as_str());

@@ -273,7 +273,9 @@ pub(super) fn create(
         held: false,
     };
     changes.push(wording::created(crew, wanted, placed));
-    let (mut steps, mut binds, mut caps) = (Vec::new(), Vec::new(), Vec::new());
+    let count = wanted.volumes.len();
+    let (mut binds, mut caps) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let mut steps = Vec::with_capacity(count + 1);
     for volume in &wanted.volumes {
         let made = claim_volume(crew, ground, host, wanted, volume, &mut steps, changes)?;
         binds.push(Bind {

@@ -11,9 +11,9 @@ use crate::model::observed::InstanceView;
 use crate::model::release::{Release, ReleaseSpec};
 use crate::model::size::Size;
 use crate::plan::step::Step;
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -79,7 +79,7 @@ fn instance(
             .map_or_else(|| crew.group.supervision.clone(), |main| main.supervision.clone()),
         ..crew.group.clone()
     };
-    let (release, spec_of) = (release.clone(), Box::new(spec.clone()));
+    let (release, spec_of) = (release.clone(), Arc::new(spec.clone()));
     let runs = Runs { artifact: &spec.artifact, release, spec: spec_of };
     let crew = Crew { inputs: crew.inputs, app: crew.app, group: &group, runs: &runs };
     crew.instance(berth, binds)

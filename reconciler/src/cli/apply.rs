@@ -74,6 +74,12 @@ pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow:
     Ok(exit)
 }
 
+/// The line that says what is going to be done.
+pub(super) fn tell_plan(looked: &Looked, output: Output) -> anyhow::Result<()> {
+    let plan = planner::render::json::plan(&looked.plan, &looked.report);
+    output.json(&json!({ "event": "plan", "plan": plan }))
+}
+
 /// Whether a person is asked before anything is done; where nobody can be, nothing is begun.
 fn asks(args: &Args, output: Output) -> Result<bool, Usage> {
     let asks = args.saved.is_none() && !args.auto_approve;
@@ -164,8 +170,7 @@ async fn begin(
     let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
     let stop = Arc::new(AtomicBool::new(false));
     if output.format == Format::Json {
-        let plan = planner::render::json::plan(&looked.plan, &looked.report);
-        unless_closed(output.json(&json!({ "event": "plan", "plan": plan })))?;
+        unless_closed(tell_plan(&looked, output))?;
     }
     let work = Work {
         parallelism: usize::from(args.parallelism),

@@ -1,7 +1,7 @@
 //! What commands by hand share: a request becomes a plan, is judged, shown, perhaps asked about,
 //! and applied like any other.
 
-use super::apply::{Work, carry_out, unless_closed};
+use super::apply::{Work, carry_out, tell_plan, unless_closed};
 use super::error::Usage;
 use super::exit::Exit;
 use super::global::Global;
@@ -78,6 +78,9 @@ pub(super) async fn run(wish: Wish<'_>, global: &Global, output: Output) -> anyh
         let hint = "answer `yes` to go on";
         return Err(Usage::new("not confirmed, so nothing was begun", hint).into());
     }
+    if output.format == Format::Json && !output.passes_on {
+        unless_closed(tell_plan(&looked, output))?;
+    }
     let records = Records::open(&settings)?;
     ask.records = &records;
     let hosts = Hosts::open(&settings, &abilities, &records, &looked.trees)?;
@@ -93,10 +96,15 @@ fn idle(looked: &Looked, output: Output) -> anyhow::Result<Exit> {
     match output.format {
         Format::Text if looked.report.leaves_wanting() => show(looked, output)?,
         Format::Text => output.result("Nothing to do: it is so already.\n")?,
-        Format::Json => output.json(&json!({
-            "plan": planner::render::json::plan(&looked.plan, &looked.report),
-            "exit": ending.exit().code(),
-        }))?,
+        Format::Json => {
+            tell_plan(looked, output)?;
+            output.json(&json!({
+                "event": "summary",
+                "summary": looked.plan.summary(),
+                "outcome": null,
+                "exit": ending.exit().code(),
+            }))?;
+        }
     }
     Ok(ending.exit())
 }

@@ -6,7 +6,6 @@ use super::global::Global;
 use super::output::{Format, Output};
 use crate::prepare::{ReadManifest, read_manifest};
 use crate::repository::Repository;
-use crate::repository::snapshot::Source;
 use crate::settings::{FILE, INCLUDE, Machine};
 use anyhow::Context;
 use planner::model::name::{FleetName, Region};
@@ -48,7 +47,7 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> anyhow::Resul
 
 fn place(repository: &Repository) -> anyhow::Result<PathBuf> {
     let disk = repository.on_disk()?;
-    let Source::Disk(root) = disk.source() else { unreachable!("it was read from disk") };
+    let Some(root) = disk.work_tree() else { unreachable!("it was read from disk") };
     Ok(root.join(repository.within(FILE)))
 }
 

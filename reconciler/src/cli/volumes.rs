@@ -131,6 +131,16 @@ struct AdoptArgs {
     how: How,
 }
 
+impl Args {
+    /// Whether it carries out a plan.
+    pub(super) const fn acts(&self) -> bool {
+        match self.what {
+            What::List(_) | What::Show(_) => false,
+            What::Snapshot(_) | What::Restore(_) | What::Destroy(_) | What::Adopt(_) => true,
+        }
+    }
+}
+
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
     match &args.what {
         What::List(ListArgs {}) => list(global, output).await.map(Ending::exit),

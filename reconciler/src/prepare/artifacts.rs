@@ -11,7 +11,7 @@ use planner::manifest::resolve::Runs;
 use planner::model::artifact::{Artifact, Artifacts, Resolved};
 use planner::model::claim::Claims;
 use planner::model::name::AppName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What became of all references.
 #[derive(Debug)]
@@ -94,17 +94,15 @@ fn tree(
         });
     };
     let settings = snapshot.repository().within(FILE);
-    let entries = snapshot.list(&directory)?.into_iter().map(|entry| entry.path);
-    let without: BTreeSet<String> =
-        entries.filter(|path| patterns.matches(path) || *path == settings).collect();
-    let tree = snapshot.source_tree(&directory, &without)?;
+    let tree =
+        snapshot.source_tree(&directory, |path| patterns.matches(path) || path == settings)?;
     for path in tree.submodules {
         found.notes.push(format!("{path} is a submodule: what is in it is not in the release"));
     }
     for path in tree.lfs {
         found.notes.push(format!("{path} is a pointer of Git LFS: the release has the pointer"));
     }
-    let origin = Origin { commit: snapshot.commit().cloned(), directory, without };
+    let origin = Origin { commit: snapshot.commit().cloned(), directory, without: tree.without };
     found.trees.add(tree.digest.clone(), origin);
     Ok(Resolved::Found(Artifact::Tree { digest: tree.digest }))
 }

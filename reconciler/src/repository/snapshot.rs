@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 /// What is read: a commit, or the disk.
 pub struct Snapshot<'r> {
     repository: &'r Repository,
-    source: Source,
+    source: Source<'r>,
 }
 
 /// Where a [`Snapshot`] reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A commit.
-    Commit(CommitId),
+enum Source<'r> {
+    /// A commit, with the root of its tree: that is as large as the repository is wide, so it is
+    /// read once.
+    Commit { id: CommitId, root: git2::Tree<'r> },
     /// The work tree, at this place.
     Disk(PathBuf),
 }
@@ -66,7 +66,10 @@ impl Repository {
     /// # Errors
     /// `NoPath` if the directory that tiedown was pointed at is not in it.
     pub fn at(&self, commit: &CommitId) -> Result<Snapshot<'_>, RepositoryError> {
-        let snapshot = Snapshot { repository: self, source: Source::Commit(commit.clone()) };
+        let root = self.git.find_commit(oid(commit)?).and_then(|commit| commit.tree());
+        let root = root.map_err(git_error(format!("cannot read commit {commit}")))?;
+        let source = Source::Commit { id: commit.clone(), root };
+        let snapshot = Snapshot { repository: self, source };
         if !self.prefix.is_empty() {
             snapshot.directory(&self.prefix)?;
         }
@@ -135,17 +138,20 @@ impl<'r> Snapshot<'r> {
         self.repository
     }
 
-    /// Where it reads.
+    /// The work tree that it reads; nothing if it reads a commit.
     #[must_use]
-    pub const fn source(&self) -> &Source {
-        &self.source
+    pub fn work_tree(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Commit { .. } => None,
+            Source::Disk(root) => Some(root),
+        }
     }
 
     /// The commit, if it is one.
     #[must_use]
     pub const fn commit(&self) -> Option<&CommitId> {
         match &self.source {
-            Source::Commit(commit) => Some(commit),
+            Source::Commit { id, .. } => Some(id),
             Source::Disk(_) => None,
         }
     }
@@ -154,7 +160,7 @@ impl<'r> Snapshot<'r> {
     #[must_use]
     pub fn name(&self) -> String {
         match &self.source {
-            Source::Commit(commit) => format!("commit {commit}"),
+            Source::Commit { id, .. } => format!("commit {id}"),
             Source::Disk(_) => "the work tree".to_owned(),
         }
     }
@@ -191,9 +197,9 @@ impl<'r> Snapshot<'r> {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(e) => Err(io_error(format!("cannot read {path}"))(e)),
             },
-            Source::Commit(commit) => {
-                let act = format!("cannot read {path} of commit {commit}");
-                match self.root(commit)?.get_path(Path::new(path)) {
+            Source::Commit { id, root } => {
+                let act = format!("cannot read {path} of commit {id}");
+                match root.get_path(Path::new(path)) {
                     Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
                     Err(e) => Err(git_error(act)(e)),
                     Ok(entry) if entry.kind() != Some(ObjectType::Blob) => Ok(None),
@@ -213,7 +219,7 @@ impl<'r> Snapshot<'r> {
     pub fn list(&self, directory: &str) -> Result<Vec<Entry>, RepositoryError> {
         let mut entries = Vec::new();
         match &self.source {
-            Source::Commit(_) => {
+            Source::Commit { .. } => {
                 self.walk_tree(&self.directory(directory)?, directory, &mut entries)?;
             }
             Source::Disk(root) => {
@@ -237,9 +243,9 @@ impl<'r> Snapshot<'r> {
     pub fn content(&self, entry: &Entry) -> Result<Vec<u8>, RepositoryError> {
         let path = &entry.path;
         match (&self.source, entry.object) {
-            (Source::Commit(commit), Some(object)) => {
+            (Source::Commit { id, .. }, Some(object)) => {
                 let blob = self.repository.git.find_blob(object);
-                let act = format!("cannot read {path} of commit {commit}");
+                let act = format!("cannot read {path} of commit {id}");
                 Ok(blob.map_err(git_error(act))?.content().to_vec())
             }
             (Source::Disk(root), _) if entry.kind == EntryKind::Link => {
@@ -250,7 +256,7 @@ impl<'r> Snapshot<'r> {
             (Source::Disk(root), _) => {
                 std::fs::read(root.join(path)).map_err(io_error(format!("cannot read {path}")))
             }
-            (Source::Commit(_), None) => Err(self.no_path(path)),
+            (Source::Commit { .. }, None) => Err(self.no_path(path)),
         }
     }
 
@@ -258,7 +264,7 @@ impl<'r> Snapshot<'r> {
     #[must_use]
     pub fn has_directory(&self, path: &str) -> bool {
         match &self.source {
-            Source::Commit(_) => self.directory(path).is_ok(),
+            Source::Commit { .. } => self.directory(path).is_ok(),
             Source::Disk(root) => root.join(path).is_dir(),
         }
     }
@@ -267,17 +273,10 @@ impl<'r> Snapshot<'r> {
         RepositoryError::NoPath { path: path.to_owned(), source_name: self.name() }
     }
 
-    fn root(&self, commit: &CommitId) -> Result<git2::Tree<'r>, RepositoryError> {
-        let found = self.repository.git.find_commit(oid(commit)?);
-        let act = format!("cannot read commit {commit}");
-        found.and_then(|commit| commit.tree()).map_err(git_error(act))
-    }
-
     fn directory(&self, path: &str) -> Result<git2::Tree<'r>, RepositoryError> {
-        let Source::Commit(commit) = &self.source else { return Err(self.no_path(path)) };
-        let root = self.root(commit)?;
+        let Source::Commit { root, .. } = &self.source else { return Err(self.no_path(path)) };
         if path.is_empty() {
-            return Ok(root);
+            return Ok(root.clone());
         }
         let entry = root.get_path(Path::new(path)).map_err(|_| self.no_path(path))?;
         self.repository.git.find_tree(entry.id()).map_err(|_| self.no_path(path))

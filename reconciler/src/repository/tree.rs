@@ -20,6 +20,8 @@ pub struct SourceTree {
     pub digest: String,
     /// How many files it has.
     pub files: usize,
+    /// Files in it that are not part of it.
+    pub without: BTreeSet<String>,
     /// Submodules in it: not followed, so empty where it runs.
     pub submodules: Vec<String>,
     /// Files that are pointers of Git LFS: their content is not in the repository.
@@ -29,18 +31,21 @@ pub struct SourceTree {
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 impl Snapshot<'_> {
-    /// The source tree under a directory, without the files named.
+    /// The source tree under a directory, without the files that are left out, by their paths from
+    /// the root.
     ///
     /// # Errors
     /// `NoPath`, or something in it could not be read.
     pub fn source_tree(
         &self,
         directory: &str,
-        without: &BTreeSet<String>,
+        is_left_out: impl Fn(&str) -> bool,
     ) -> Result<SourceTree, RepositoryError> {
         let (mut submodules, mut lfs, mut parts) = (Vec::new(), Vec::new(), Parts::default());
+        let mut without = BTreeSet::new();
         for entry in self.list(directory)? {
-            if without.contains(&entry.path) {
+            if is_left_out(&entry.path) {
+                without.insert(entry.path);
                 continue;
             }
             if entry.kind == EntryKind::Submodule {
@@ -53,7 +58,7 @@ impl Snapshot<'_> {
             }
             parts.add(&entry, directory, &content)?;
         }
-        Ok(SourceTree { files: parts.files, digest: parts.digest(), submodules, lfs })
+        Ok(SourceTree { files: parts.files, digest: parts.digest(), without, submodules, lfs })
     }
 }
 

@@ -9,6 +9,29 @@ fn json(fleet: &Fleet, args: &[&str]) -> Value {
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said}"))
 }
 
+/// What is done by hand, told line by line as an apply is: the plan first, a summary last.
+#[test]
+fn what_is_done_by_hand_is_told_line_by_line() {
+    let fleet = Fleet::new(97);
+    fleet.store("one", "{ ewr = 1 }");
+    fleet.commit("first");
+    fleet.apply();
+    let told = |args: &[&str]| {
+        let said = fleet.run(&[args, &["store/app/ewr/1", "--format", "json"]].concat());
+        let lines = said.out.lines().map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<Value> = lines.collect();
+        assert_eq!(lines[0]["event"], "plan", "{said}");
+        assert_eq!(lines[lines.len() - 1]["event"], "summary", "{said}");
+        assert_eq!(lines[lines.len() - 1]["exit"], said.code, "{said}");
+        said.code
+    };
+    assert_eq!(told(&["hold"]), 0);
+    assert_eq!(told(&["hold"]), 0, "it is so already");
+    assert_eq!(told(&["restart"]), 8, "it is held");
+    assert_eq!(told(&["unhold"]), 0);
+    assert_eq!(told(&["restart"]), 0);
+}
+
 /// Ids of retired volumes with the slots that they were of.
 fn retired(fleet: &Fleet) -> Vec<(String, String)> {
     let listed = json(fleet, &["volumes", "list"]);

@@ -28,6 +28,10 @@ fn an_app_is_renamed_on_its_volumes() {
         changes(&planned),
         ["redeploy slot site/app/ewr/1 on ewr-1", "update volume data of site/app/ewr/1 on ewr-1",]
     );
+    let told = planner::render::json::plan(&planned.plan, &planned.report);
+    let told = &told["resource_changes"][0];
+    assert_eq!(told["address"], "slot.site/app/ewr/1");
+    assert_eq!(told["previous_address"], "slot.web/app/ewr/1");
     assert_eq!(volumes(&mut world), before);
     assert_eq!(world.volume("site/app/ewr/1").spec.id.to_string(), before[0]);
     assert_eq!(world.claims.slots.len(), 1);

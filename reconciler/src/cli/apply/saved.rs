@@ -36,7 +36,7 @@ pub(super) async fn same_source(
         return Err(refused(message).into());
     }
     let now: Snapshot<'_> = global.snapshot(repository)?;
-    if now.source() == ask.snapshot.source() && saved.plan.commit.is_some() {
+    if now.commit() == ask.snapshot.commit() && saved.plan.commit.is_some() {
         return Ok(());
     }
     let asked = Ask { snapshot: &now, ..*ask }.look().await?;
