@@ -9,7 +9,7 @@ use crate::model::guest::Guest;
 use crate::model::id::InstanceId;
 use crate::model::instance::{InstanceSpec, Role};
 use crate::model::name::HostName;
-use crate::model::observed::{InstanceView, PoolView, Reading};
+use crate::model::observed::{InstanceState, InstanceView, PoolView, Reading};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
@@ -90,7 +90,7 @@ pub(super) fn guests(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
             continue;
         };
         let limit = Guest::new(spec.memory, spec.cpus);
-        let views = || reading.instances.values();
+        let views = || reading.instances.values().filter(|view| !is_over(view));
         // The worst that can be, whatever comes first: nearly always it fits.
         if fits(reserved(views(), &starts, &Heirs::new()), limit) {
             continue;
@@ -144,6 +144,20 @@ fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Cl
         | ClaimAct::Loss { .. } => None,
     });
     corrected.or_else(|| world.claims.slots.get(slot))
+}
+
+/// Whether it was there for a moment, has ended by itself, and so takes nothing. The instance of a
+/// slot may be started again at any time.
+const fn is_over(view: &InstanceView) -> bool {
+    match (view.role, &view.state) {
+        (Role::Main, _) => false,
+        (_, InstanceState::Finished | InstanceState::Failed { .. } | InstanceState::Stopped) => {
+            true
+        }
+        (_, InstanceState::Running | InstanceState::Restarting | InstanceState::Died { .. }) => {
+            false
+        }
+    }
 }
 
 fn fits(guest: Guest, limit: Guest) -> bool {

@@ -39,7 +39,10 @@ impl<'a> Book<'a> {
         }
         for (slot, states) in &book.states {
             let now = claims.slots.get(*slot);
-            book.now.insert(slot, states.iter().rposition(|state| same(*state, now)));
+            // What differs in nothing is nearer than what says the same: a failure that is still
+            // remembered has not been taken back.
+            let exact = states.iter().rposition(|state| *state == now);
+            book.now.insert(slot, exact.or_else(|| states.iter().rposition(|it| same(*it, now))));
         }
         book
     }
