@@ -172,9 +172,9 @@ fn keep<'a>(
     let volumes = volume::compare(scope, claim, host);
     find_strays(scope, claim, &volumes, main, group);
     let known = learn(scope, claim, &volumes, main);
-    correct(scope, claim, known.clone(), &volumes, diff);
     let mut kept = Kept {
-        claim: known,
+        // What is corrected is so before all else.
+        claim: correct(scope, claim, known, &volumes, diff),
         before: claim.clone(),
         was_moved: !scope.app.moved.is_empty(),
         moved_from: scope.ground.moved.get(&claim.slot).cloned(),
@@ -397,17 +397,17 @@ fn learn(
     known
 }
 
-/// Claims that remember another size than there is, or a volume that is no longer there and no
-/// longer wanted.
+/// The claim without another size than there is, and without a volume that is no longer there and
+/// no longer wanted.
 fn correct(
     scope: &Scope<'_, '_>,
     claim: &Claim,
     mut corrected: Claim,
     volumes: &[VolumeDiff<'_>],
     diff: &mut Diff<'_>,
-) {
+) -> Claim {
     if scope.ground.moved.contains_key(&claim.slot) {
-        return;
+        return corrected;
     }
     corrected.volumes.retain(|source, _| volumes.iter().any(|v| v.source == *source));
     for volume in volumes.iter().filter(|volume| volume.claimed != Size::ZERO) {
@@ -418,8 +418,9 @@ fn correct(
         }
     }
     if corrected != *claim {
-        diff.corrections.push(ClaimAct::Write(corrected));
+        diff.corrections.push(ClaimAct::Write(corrected.clone()));
     }
+    corrected
 }
 
 /// Instances and volumes that are marked with the slot and are not its own.
