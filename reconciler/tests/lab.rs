@@ -15,15 +15,16 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/lab")
 }
 
-/// Whether lab hosts can be booted here; if not, says so where it is seen.
-fn works() -> bool {
-    let needed = ["linux.uml", "lvm", "thin_check", "cryptsetup", "modprobe", "cc", "git", "perl"];
+/// What boots lab hosts, and what the story runs in them.
+const NEEDED: [&str; 8] =
+    ["linux.uml", "lvm", "thin_check", "cryptsetup", "modprobe", "cc", "git", "perl"];
+
+/// Whether these programs are here; if not, says so where it is seen.
+fn works(what: &str, needed: &[&str]) -> bool {
     let missing: Vec<_> =
-        needed.into_iter().filter(|name| executor::command::find(name).is_none()).collect();
+        needed.iter().filter(|name| executor::command::find(name).is_none()).collect();
     if !missing.is_empty() {
-        crate::skipped(&format!(
-            "fleets on LVM: {missing:?} not installed; run fixtures/prepare.sh"
-        ));
+        crate::skipped(&format!("{what}: {missing:?} not installed; run fixtures/prepare.sh"));
     }
     missing.is_empty()
 }
@@ -49,18 +50,30 @@ fn tell(place: &Path, part: &[&str]) {
     }
     // The output has ended: nothing of the host is left.
     process.wait().unwrap();
-    let end = if part == ["first"] { "== cut" } else { "== told" };
+    let end = if matches!(part, ["first" | "containers"]) { "== cut" } else { "== told" };
     assert!(said.iter().any(|line| line == end), "{part:?}:\n{}", said.join("\n"));
 }
 
 #[test]
 fn a_fleet_on_lvm_keeps_its_notes_whatever_is_killed_or_cut() {
-    if works() {
+    if works("fleets on LVM", &NEEDED) {
         let place = tempfile::tempdir().unwrap();
         let often = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         tell(place.path(), &["first"]);
         tell(place.path(), &["kill", &often("KILLS", KILLS)]);
         tell(place.path(), &["steps", &often("STEPS", STEPS)]);
+        tell(place.path(), &["again"]);
+    }
+}
+
+/// A container of a real Docker Engine on an encrypted thin volume: what it wrote and fsynced is
+/// there in the container of the next release, and after a power cut in that of a new boot.
+#[test]
+fn a_container_on_lvm_keeps_its_notes_through_a_release_and_a_power_cut() {
+    let needed = [&NEEDED[..], &["dockerd", "docker", "ldd", "tar"]].concat();
+    if works("containers on LVM", &needed) {
+        let place = tempfile::tempdir().unwrap();
+        tell(place.path(), &["containers"]);
         tell(place.path(), &["again"]);
     }
 }
