@@ -65,9 +65,12 @@ impl Fleet {
         }
     }
 
-    /// The last name of the machine whose pool was made under this one, of those that no host of
-    /// the fleet is called by.
+    /// The last name of the machine that was called so, or else whose pool was made under that name,
+    /// of those that no host of the fleet is called by.
     fn made_as(&self, name: &HostName) -> HostName {
+        if self.machines.contains_key(name) {
+            return name.clone();
+        }
         let made = |machine: &Reading| matches!(&machine.pool, PoolView::Present(pool) if pool.host == *name);
         let mut left =
             self.machines.iter().filter(|(last, _)| !self.config.hosts.contains_key(*last));

@@ -12,6 +12,7 @@ use planner::Planned;
 use planner::by_itself::{Leave, divide};
 use planner::document::SavedPlan;
 use planner::model::observed::{HostView, Observed};
+use planner::plan::Plan;
 use planner::remainder::{Remainder, remainder};
 use planner::report::Kind;
 use planner::simulate::simulate;
@@ -167,8 +168,10 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
         let (observed, claims) = (fleet.observed(), fleet.claims.clone());
         let saved = SavedPlan::new(planned.plan.clone(), planned.report.clone(), &claims);
         let left = left_of(&saved, fleet);
-        let all = (planned.plan.steps().count(), &planned.plan.changes);
-        assert_eq!((left.plan.steps().count(), &left.plan.changes), all, "nothing has happened");
+        let steps =
+            |plan: &Plan| plan.steps().map(|step| step.id.0.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(steps(&left.plan), steps(&planned.plan), "nothing has happened");
+        assert_eq!(left.plan.changes, planned.plan.changes, "nothing has happened");
         match commit.how {
             How::Whole => fleet.apply(&planned.plan, &BTreeSet::new()),
             How::Cut(share) => {
