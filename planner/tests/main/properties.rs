@@ -136,6 +136,22 @@ fn of_itself(fleet: &Fleet, planned: &Planned) {
     assert!(divided.now == planned.plan && divided.waiting.is_empty(), "{:#?}", divided.waiting);
 }
 
+/// Applies a plan: whole, cut short, or with one slot that does not come up.
+fn carry_out(fleet: &mut Fleet, plan: &Plan, how: &How) {
+    match *how {
+        How::Whole => fleet.apply(plan, &BTreeSet::new()),
+        How::Cut(share) => {
+            let all = planner::simulate::moments(plan);
+            fleet.apply_until(plan, all * usize::from(share) / 256);
+        }
+        How::Failing(share) => {
+            let slots: Vec<_> = oracle::started(plan);
+            let fails = slots.get(slots.len() * usize::from(share) / 256).cloned();
+            fleet.apply(plan, &fails.into_iter().collect());
+        }
+    }
+}
+
 /// Plans and applies once; if that went through, again until nothing is left to do.
 fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
     fleet.config.permits.clone_from(&commit.permits);
@@ -172,18 +188,7 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
             |plan: &Plan| plan.steps().map(|step| step.id.0.clone()).collect::<BTreeSet<_>>();
         assert_eq!(steps(&left.plan), steps(&planned.plan), "nothing has happened");
         assert_eq!(left.plan.changes, planned.plan.changes, "nothing has happened");
-        match commit.how {
-            How::Whole => fleet.apply(&planned.plan, &BTreeSet::new()),
-            How::Cut(share) => {
-                let all = planner::simulate::moments(&planned.plan);
-                fleet.apply_until(&planned.plan, all * usize::from(share) / 256);
-            }
-            How::Failing(share) => {
-                let slots: Vec<_> = oracle::started(&planned.plan);
-                let fails = slots.get(slots.len() * usize::from(share) / 256).cloned();
-                fleet.apply(&planned.plan, &fails.into_iter().collect());
-            }
-        }
+        carry_out(fleet, &planned.plan, &commit.how);
         before.keeps(fleet);
         match commit.how {
             How::Whole => {
