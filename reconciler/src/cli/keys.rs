@@ -48,7 +48,7 @@ enum What {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tiedown keys export -o keys-2026-11.bundle
-  tiedown keys export --passphrase-file /root/passphrase | ssh vault 'cat >keys.bundle'")]
+  tiedown keys export --passphrase-file ./passphrase | ssh vault 'cat >keys.bundle'")]
 struct ExportArgs {
     /// The file, which must not be there yet; default: standard output.
     #[arg(short, long, value_name = "FILE")]
