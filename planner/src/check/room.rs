@@ -206,10 +206,7 @@ fn reserved<'v>(
         known.memory = known.memory.max(guest.memory);
         known.cpus = known.cpus.max(guest.cpus);
     }
-    let none = Guest::new(Size::ZERO, 0);
-    biggest.values().fold(none, |sum, guest| {
-        Guest::new(sum.memory.plus(guest.memory), sum.cpus.saturating_add(guest.cpus))
-    })
+    biggest.into_values().fold(Guest::NONE, Guest::plus)
 }
 
 /// Whether an instance, that was there or that a step starts, was surely stopped before a step.

@@ -22,6 +22,15 @@ impl Guest {
         Self { memory, cpus, swap: Size::ZERO }
     }
 
+    /// What reserves nothing.
+    pub const NONE: Self = Self::new(Size::ZERO, 0);
+
+    /// Both together, without swap.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self::new(self.memory.plus(other.memory), self.cpus.saturating_add(other.cpus))
+    }
+
     /// Fly's smallest preset, `shared-cpu-1x`: what a group without `[[vm]]` gets.
     pub const DEFAULT: Self = Self::new(Size::from_mib(256), 1);
 }

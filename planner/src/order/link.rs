@@ -5,7 +5,6 @@ use crate::model::guest::Guest;
 use crate::model::instance::{InstanceSpec, Role};
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
-use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::plan::change::{Change, Verb};
 use crate::plan::step::Act;
@@ -101,7 +100,7 @@ impl<'a> Awaited<'a> {
                     let slot = &instance.slot;
                     after.extend(self.cleared.get(slot).into_iter().flatten().cloned());
                     let takes = self.tight.contains(&step.host)
-                        && more(ground, &step.host, instance) != Guest::new(Size::ZERO, 0);
+                        && more(ground, &step.host, instance) != Guest::NONE;
                     if takes || self.created.contains(&Object::Slot { slot: slot.clone() }) {
                         after.extend(self.stops.get(&step.host).into_iter().flatten().cloned());
                     }
@@ -129,18 +128,15 @@ fn tight(ground: &Ground<'_>, rollouts: &[Rollout]) -> BTreeSet<HostName> {
     let mut needs: BTreeMap<&HostName, Guest> = BTreeMap::new();
     for step in rollouts.iter().flat_map(steps) {
         if let Act::StartInstance { instance } = &step.act {
-            let guest = more(ground, &step.host, instance);
-            let sum = needs.entry(&step.host).or_insert(Guest::new(Size::ZERO, 0));
-            *sum = Guest::new(sum.memory.plus(guest.memory), sum.cpus.saturating_add(guest.cpus));
+            let sum = needs.entry(&step.host).or_insert(Guest::NONE);
+            *sum = sum.plus(more(ground, &step.host, instance));
         }
     }
     let lacks = |(host, needs): (&HostName, Guest)| {
         let Trusted { spec, reading } = ground.trusted.get(host)?;
-        let memory: Size = reading.instances.values().map(|view| view.memory).sum();
-        let cpus = reading.instances.values().map(|view| view.cpus).sum::<u32>();
-        let lacks =
-            memory.plus(needs.memory) > spec.memory || cpus.saturating_add(needs.cpus) > spec.cpus;
-        lacks.then(|| host.clone())
+        let there = reading.instances.values().map(|view| Guest::new(view.memory, view.cpus));
+        let all = there.fold(needs, Guest::plus);
+        (all.memory > spec.memory || all.cpus > spec.cpus).then(|| host.clone())
     };
     needs.into_iter().filter_map(lacks).collect()
 }

@@ -116,7 +116,7 @@ fn reserved(inputs: &Inputs<'_>, ground: &Ground<'_>, claim: &Claim) -> Guest {
     }
     let app = inputs.desired.apps.get(&claim.slot.app);
     let group = app.and_then(|app| app.groups.get(&claim.slot.group));
-    group.map_or(Guest::new(Size::ZERO, 0), |group| group.guest)
+    group.map_or(Guest::NONE, |group| group.guest)
 }
 
 impl<'a> Account<'a> {

@@ -169,17 +169,7 @@ fn volume_steps(
     let host = &kept.claim.host;
     match &volume.need {
         VolumeNeed::Make { size, begun } => {
-            let spec = VolumeSpec {
-                id: volume.id.clone(),
-                slot: kept.claim.slot.clone(),
-                source: volume.source.clone(),
-                incarnation: volume.incarnation,
-                size: *size,
-                keeping: mount.keeping,
-                kind: VolumeKind::Own,
-                origin: None,
-                name: None,
-            };
+            let spec = spec_of(kept, volume, mount, *size);
             changes.push(wording::made(host, &spec, "its mount is new"));
             let room = (!begun).then(|| size.plus(header(kept.host)));
             vec![make(crew, kept.host, spec, room)]
@@ -203,17 +193,7 @@ fn volume_steps(
             steps
         }
         VolumeNeed::Adopt { name, size, to } => {
-            let spec = VolumeSpec {
-                id: volume.id.clone(),
-                slot: kept.claim.slot.clone(),
-                source: volume.source.clone(),
-                incarnation: volume.incarnation,
-                size: *size,
-                keeping: mount.keeping,
-                kind: VolumeKind::Own,
-                origin: None,
-                name: None,
-            };
+            let spec = spec_of(kept, volume, mount, *size);
             changes.push(wording::adopted(host, name, &spec, "its adoption was begun before"));
             let pool = pool_of(&crew.inputs.desired.fleet, kept.host);
             let mut steps = vec![step::adopt_volume(host, pool, name, spec)];
@@ -229,6 +209,21 @@ fn volume_steps(
         | VolumeNeed::Retire
         | VolumeNeed::Stay
         | VolumeNeed::Lost => Vec::new(),
+    }
+}
+
+/// A volume of a slot that stays, as it is to be.
+fn spec_of(kept: &Kept<'_>, volume: &VolumeDiff<'_>, mount: &Mount, size: Size) -> VolumeSpec {
+    VolumeSpec {
+        id: volume.id.clone(),
+        slot: kept.claim.slot.clone(),
+        source: volume.source.clone(),
+        incarnation: volume.incarnation,
+        size,
+        keeping: mount.keeping,
+        kind: VolumeKind::Own,
+        origin: None,
+        name: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Inputs;
 use crate::diff::instance::InstanceNeed;
-use crate::diff::volume::{VolumeNeed, has_data};
+use crate::diff::volume::{VolumeDiff, VolumeNeed, has_data};
 use crate::diff::{Diff, GroupDiff, Kept, Origin};
 use crate::model::desired::Move;
 use crate::model::name::{AppName, GroupName, SourceName};
@@ -84,16 +84,7 @@ pub(super) fn guard(
 fn leave_apart(ground: &Ground<'_>, group: &mut GroupDiff<'_>, report: &mut Report) -> bool {
     let mut any = false;
     for kept in &mut group.kept {
-        let made = kept.volumes.iter().filter(|volume| match volume.need {
-            VolumeNeed::Make { .. } => volume.mount.is_some_and(|mount| !mount.fresh),
-            VolumeNeed::Nothing
-            | VolumeNeed::Grow { .. }
-            | VolumeNeed::TakeBack { .. }
-            | VolumeNeed::Adopt { .. }
-            | VolumeNeed::Retire
-            | VolumeNeed::Stay
-            | VolumeNeed::Lost => false,
-        });
+        let made = kept.volumes.iter().filter(|volume| starts_empty(volume));
         let made: BTreeSet<&SourceName> = made.map(|volume| &volume.source).collect();
         if !made.is_empty() && !ground.may_place {
             any |= hold_volumes(kept);
@@ -114,6 +105,20 @@ fn leave_apart(ground: &Ground<'_>, group: &mut GroupDiff<'_>, report: &mut Repo
         any |= hold_volumes(kept);
     }
     any
+}
+
+/// Whether the volume of a slot that stays would be made empty, and nobody asked for that.
+fn starts_empty(volume: &VolumeDiff<'_>) -> bool {
+    match volume.need {
+        VolumeNeed::Make { .. } => volume.mount.is_none_or(|mount| !mount.fresh),
+        VolumeNeed::Nothing
+        | VolumeNeed::Grow { .. }
+        | VolumeNeed::TakeBack { .. }
+        | VolumeNeed::Adopt { .. }
+        | VolumeNeed::Retire
+        | VolumeNeed::Stay
+        | VolumeNeed::Lost => false,
+    }
 }
 
 /// Whether the app was ever given a volume.
@@ -151,18 +156,7 @@ fn making(diff: &Diff<'_>) -> BTreeMap<AppName, Volumes> {
             .filter(|volume| matches!(volume.origin, Origin::Empty) && !volume.mount.fresh)
             .map(|volume| volume.mount.source.clone());
         let kept = group.kept.iter().flat_map(|kept| &kept.volumes);
-        let kept = kept
-            .filter(|volume| match volume.need {
-                VolumeNeed::Make { .. } => volume.mount.is_none_or(|mount| !mount.fresh),
-                VolumeNeed::Nothing
-                | VolumeNeed::Grow { .. }
-                | VolumeNeed::TakeBack { .. }
-                | VolumeNeed::Adopt { .. }
-                | VolumeNeed::Retire
-                | VolumeNeed::Stay
-                | VolumeNeed::Lost => false,
-            })
-            .map(|volume| volume.source.clone());
+        let kept = kept.filter(|volume| starts_empty(volume)).map(|volume| volume.source.clone());
         for source in wanted.chain(kept) {
             let volume = (group.group.name.clone(), source);
             making.entry(group.app.name.clone()).or_default().insert(volume);
