@@ -24,6 +24,7 @@ mod install;
 mod keys;
 mod logs;
 mod observe;
+mod opened;
 mod output;
 mod paint;
 mod pause;

@@ -4,10 +4,8 @@ use super::by_hand::slot;
 use super::error::Usage;
 use super::exit::Exit;
 use super::global::Global;
+use super::opened::Opened;
 use super::output::Output;
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::guard_records;
-use crate::repository::tree::KnownTrees;
 use crate::status::readings;
 use executor::host::Host;
 use executor::observe::{Checks, observe};
@@ -15,7 +13,6 @@ use planner::model::instance::Role;
 use planner::model::observed::InstanceView;
 use planner::model::slot::SlotId;
 use std::ffi::OsString;
-use std::sync::Arc;
 
 /// Run a program in a slot's running instance, beside its own: it sees the same files, volumes,
 /// environment and network, and ends with it at the latest.
@@ -37,13 +34,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
     let slot = slot(&args.slot)?;
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { hosts, .. } = Opened::of(global, &repository, output)?;
     let observed = observe(&hosts.all(), &Checks::new()).await;
     let found = readings(&observed).find_map(|(name, reading)| {
         let mut instances = reading.instances.values();

@@ -3,10 +3,8 @@
 use super::error::Usage;
 use super::exit::Ending;
 use super::global::Global;
+use super::opened::Opened;
 use super::output::Output;
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::guard_records;
-use crate::repository::tree::KnownTrees;
 use crate::status::readings;
 use executor::host::Host;
 use executor::observe::{Checks, observe};
@@ -43,13 +41,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { hosts, .. } = Opened::of(global, &repository, output)?;
     let mut logs = find(args, &hosts.all()).await?;
     let many = logs.len() > 1;
     for log in &mut logs {

@@ -2,16 +2,14 @@
 
 use super::exit::Ending;
 use super::global::Global;
+use super::opened::Opened;
 use super::output::Output;
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{checks_of, guard_records};
+use crate::pass::checks_of;
 use crate::prepare::read_secrets;
-use crate::repository::tree::KnownTrees;
 use anyhow::Context;
 use planner::document::ObservedDocument;
 use planner::model::observed::HostView;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Write down what all hosts say and what is remembered, as a JSON document.
 #[derive(Debug, clap::Args)]
@@ -24,13 +22,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { snapshot, settings, records, hosts } = Opened::of(global, &repository, output)?;
     let checks = checks_of(&snapshot, &settings);
     let observed = executor::observe::observe(&hosts.all(), &checks).await;
     let incomplete = observed.values().any(|view| matches!(view, HostView::Unread { .. }));

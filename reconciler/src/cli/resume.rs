@@ -2,12 +2,12 @@
 
 use super::exit::{Ending, Exit};
 use super::global::Global;
+use super::opened::Opened;
 use super::output::{Format, Output};
 use super::stop;
 use crate::endpoints::Published;
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{checks_of, guard_records};
-use crate::repository::tree::KnownTrees;
+use crate::fleet::Hosts;
+use crate::pass::checks_of;
 use executor::apply::Front;
 use executor::ensure::Ensured;
 use serde_json::json;
@@ -22,13 +22,7 @@ pub(super) struct Args {}
 
 pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Result<Exit> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { snapshot, settings, hosts, .. } = Opened::of(global, &repository, output)?;
     let stop = Arc::new(AtomicBool::new(false));
     let checks = checks_of(&snapshot, &settings);
     let front = Published::of(settings.endpoints.as_ref(), hosts.all(), checks);

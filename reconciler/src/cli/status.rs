@@ -2,14 +2,13 @@
 
 use super::exit::Ending;
 use super::global::Global;
+use super::opened::Opened;
 use super::output::{Format, Output, table};
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{self, guard_records};
-use crate::repository::tree::KnownTrees;
+use crate::fleet::{Hosts, Records};
+use crate::pass;
 use crate::settings::Settings;
 use crate::status::{InstanceStatus, SlotStatus, Status};
 use planner::model::size::Size;
-use std::sync::Arc;
 
 /// Show what is: hosts, slots with their instances and addresses, and volumes.
 #[derive(Debug, clap::Args)]
@@ -18,13 +17,7 @@ pub(super) struct Args {}
 
 pub(super) async fn run(_: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { snapshot, settings, records, hosts } = Opened::of(global, &repository, output)?;
     let checks = pass::checks_of(&snapshot, &settings);
     let status = look(&settings, &hosts, &records, &checks).await?;
     match output.format {

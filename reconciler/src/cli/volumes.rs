@@ -4,12 +4,11 @@ use super::by_hand::{self, How, Wish};
 use super::error::Usage;
 use super::exit::{Ending, Exit};
 use super::global::Global;
+use super::opened::Opened;
 use super::output::{Format, Output, table};
 use super::plan::of_volume;
 use super::status::sizes_not_enforced;
-use crate::fleet::{Abilities, Hosts, Records};
-use crate::pass::{Looked, guard_records};
-use crate::repository::tree::KnownTrees;
+use crate::pass::Looked;
 use crate::volumes::{Volume, volumes};
 use executor::observe::{Checks, observe};
 use planner::by_hand::Request;
@@ -19,7 +18,6 @@ use planner::model::observed::HostView;
 use planner::model::permit::Permits;
 use planner::plan::step::Act;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Show volumes, take snapshots and go back to them, destroy retired ones, or give one to a slot.
 #[derive(Debug, clap::Args)]
@@ -189,13 +187,7 @@ async fn show(args: &ShowArgs, global: &Global, output: Output) -> anyhow::Resul
 /// All volumes, and whether every host was read.
 async fn look(global: &Global, output: Output) -> anyhow::Result<(Vec<Volume>, bool)> {
     let repository = global.repository()?;
-    let snapshot = global.snapshot(&repository)?;
-    let abilities = Abilities::probe()?;
-    let settings = global.settings(&snapshot, &abilities, output)?;
-    let records = Records::look(&settings)?;
-    guard_records(&repository, &settings, &records)?;
-    let trees = Arc::new(KnownTrees::new(&repository));
-    let hosts = Hosts::open(&settings, &abilities, &records, &(trees as _))?;
+    let Opened { records, hosts, .. } = Opened::of(global, &repository, output)?;
     let observed = observe(&hosts.all(), &Checks::new()).await;
     let mut complete = true;
     for (host, view) in &observed {
