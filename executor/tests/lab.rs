@@ -2,14 +2,18 @@
 //! as one process (`fixtures/lab/run`).
 
 mod bed;
+mod between;
 mod boundaries;
 mod contract;
 mod cuts;
 mod exhausted;
 mod flushes;
+mod ground;
 mod hazards;
 mod interrupted;
 mod journal;
 mod keys;
+mod killed;
 mod parsers;
 mod speed;
+mod statuses;
