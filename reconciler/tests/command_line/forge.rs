@@ -2,6 +2,7 @@
 
 mod ci;
 mod description;
+mod forks;
 mod prism;
 mod server;
 
@@ -111,6 +112,9 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     assert_eq!(server.state().writes, 1);
     server.state().approved.push("reviewer".to_owned());
     server.state().test = Some("success");
+    if kind == "gitlab" {
+        approved_before_the_push(&repo, &server);
+    }
     let said = comment(&repo, &server);
     assert!(said.out.starts_with("Comment: changed. Plan: 1 to add"), "{said}");
     assert_eq!(server.state().statuses.last().unwrap()[2], "success");
@@ -131,10 +135,20 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     assert!(state.comments[2].2.contains("web/fly.toml:2:"), "{}", state.comments[2].2);
     let how = &state.statuses.last().unwrap()[2];
     assert_eq!(how, if kind == "gitlab" { "failed" } else { "error" });
+    let is_newer = |asked: &&String| asked.ends_with("/approvals") || asked.ends_with("/versions");
     let undescribed: Vec<String> =
-        state.undescribed.iter().filter(|asked| !asked.ends_with("/approvals")).cloned().collect();
+        state.undescribed.iter().filter(|asked| !is_newer(asked)).cloned().collect();
     assert_eq!(undescribed, Vec::<String>::new());
     assert_eq!(state.undescribed.is_empty(), kind != "gitlab");
+}
+
+/// An approval of whatever was under review then.
+fn approved_before_the_push(repo: &Repo, server: &Server) {
+    let pushed = server.state().pushed;
+    server.state().pushed = "2026-11-02T11:30:00.000Z";
+    let said = comment(repo, server);
+    assert!(said.out.contains("Comment: changed. Wanting: approved."), "{said}");
+    server.state().pushed = pushed;
 }
 
 /// One that is not under review yet, then is, and one with a mistake.
