@@ -23,6 +23,7 @@ use crate::report::{Kind, Report};
 use crate::safety::lineage::Memory;
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
@@ -186,7 +187,7 @@ fn keep<'a>(
         supervise: false,
     };
     refuse_dropped(scope, &mut kept, diff, report);
-    let lost = report_lost(&kept, report);
+    let lost = report_lost(scope, &kept, report);
     if let Some(runs) = &group.runs
         && !lost
         && can_run(&kept, runs, report)
@@ -348,17 +349,34 @@ impl Claim {
     }
 }
 
-fn report_lost(kept: &Kept<'_>, report: &mut Report) -> bool {
+fn report_lost(scope: &Scope<'_, '_>, kept: &Kept<'_>, report: &mut Report) -> bool {
     let mut lost = false;
     for volume in kept.volumes.iter().filter(|v| v.need == VolumeNeed::Lost) {
         lost = true;
         let why =
             format!("it is claimed on {} and is not there; it is not made anew", kept.claim.host);
-        let hint = "find out what removed it; to start empty say `fresh = true` in \
-                    [tiedown.volumes], or --allow-empty";
-        report.say(Kind::Refused, kept.claim.volume_object(volume), why, hint);
+        let hint = match adoptable(scope, kept) {
+            Some(name) => format!(
+                "if it was to become what is {name} there: `tiedown volumes adopt {name} {}`; to \
+                 start empty say `fresh = true` in [tiedown.volumes], or --allow-empty",
+                kept.claim.slot
+            ),
+            None => "find out what removed it; to start empty say `fresh = true` in \
+                     [tiedown.volumes], or --allow-empty"
+                .to_string(),
+        };
+        report.say(Kind::Refused, kept.claim.volume_object(volume), why, &hint);
     }
     lost
+}
+
+/// What lies on the host of a slot that never came up and may have been meant for it: the work by
+/// hand that was to adopt it was cut short, and no claim says its name.
+fn adoptable<'a>(scope: &Scope<'a, '_>, kept: &Kept<'_>) -> Option<&'a str> {
+    let never_up = kept.claim.applied.is_none() && scope.group.mounts.len() == 1;
+    let host = scope.ground.trusted.get(&kept.claim.host).filter(|_| never_up)?;
+    let found = host.reading.foreign.iter().find(|foreign| foreign.cannot.is_none())?;
+    Some(&found.name)
 }
 
 fn can_run(kept: &Kept<'_>, runs: &Runs<'_>, report: &mut Report) -> bool {
