@@ -11,6 +11,7 @@ pub(crate) mod note;
 pub(crate) mod restrain;
 mod retired;
 mod scale;
+mod stray;
 pub(crate) mod volume;
 
 pub(crate) use adopt::adopt;
