@@ -118,17 +118,7 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
     let said = comment(&repo, &server);
     assert!(said.out.starts_with("Comment: changed. Plan: 1 to add"), "{said}");
     assert_eq!(server.state().statuses.last().unwrap()[2], "success");
-    // Then it may be applied too: here one that changes nothing, so that nothing is started.
-    repo.git(&["checkout", "-q", "-b", "words", "main"]);
-    repo.write("README.md", "words\n");
-    repo.commit();
-    server.state().head = head(&repo, "words");
-    let said = run_of(&repo, &server, "words", &["apply", "--auto-approve"]);
-    if rustix::process::geteuid().is_root() {
-        assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
-    }
-    repo.git(&["checkout", "-q", "change"]);
-    server.state().head = head(&repo, "change");
+    applied_once_it_is_approved(&repo, &server);
     later_commits(&repo, &server);
     let state = server.state();
     assert_eq!(state.comments.len(), 3, "it is one comment all the time");
@@ -140,6 +130,21 @@ fn one_comment_and_one_status_are_kept(kind: &'static str) {
         state.undescribed.iter().filter(|asked| !is_newer(asked)).cloned().collect();
     assert_eq!(undescribed, Vec::<String>::new());
     assert_eq!(state.undescribed.is_empty(), kind != "gitlab");
+}
+
+/// What is approved and green may be applied too: here one that changes nothing, so that nothing is
+/// started.
+fn applied_once_it_is_approved(repo: &Repo, server: &Server) {
+    repo.git(&["checkout", "-q", "-b", "words", "main"]);
+    repo.write("README.md", "words\n");
+    repo.commit();
+    server.state().head = head(repo, "words");
+    let said = run_of(repo, server, "words", &["apply", "--auto-approve"]);
+    if rustix::process::geteuid().is_root() {
+        assert!(said.code == 0 && said.out.contains("No changes."), "{said}");
+    }
+    repo.git(&["checkout", "-q", "change"]);
+    server.state().head = head(repo, "change");
 }
 
 /// An approval of whatever was under review then.
