@@ -4,6 +4,7 @@
 use super::description::Description;
 use super::prism::Prism;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) wrong: Vec<String>,
     /// Operations that are in no description.
     pub(super) undescribed: Vec<String>,
+    /// All that was asked: method and path, with the names of what was said with it.
+    pub(super) asked: BTreeMap<String, BTreeSet<String>>,
 }
 
 pub(super) struct Server {
@@ -153,6 +156,10 @@ fn respond(
     if path.ends_with("/user") && state.is_app {
         return (403, json!({ "message": "Resource not accessible by integration" }));
     }
+    let names = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
+    let keys = body.and_then(Value::as_object).into_iter().flat_map(|body| body.keys());
+    let said = names.chain(keys.map(String::as_str)).map(str::to_owned);
+    state.asked.entry(format!("{method} {path}")).or_default().extend(said);
     if let Some(refused) = refuses(kind, state, method, path, body) {
         return refused;
     }
