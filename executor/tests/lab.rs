@@ -10,6 +10,7 @@ mod exhausted;
 mod flushes;
 mod ground;
 mod hazards;
+mod host;
 mod interrupted;
 mod journal;
 mod keys;
