@@ -2,7 +2,7 @@
 //! freed some time and not surely before the rest is made. No host reserves more memory and cpus
 //! than it has; there, what surely was stopped before is counted.
 
-use super::walk::{Placed, Walk};
+use super::walk::{Path, Placed, Walk};
 use super::{Rule, Violation, World};
 use crate::model::claim::Claim;
 use crate::model::guest::Guest;
@@ -49,7 +49,8 @@ fn promised(reading: &Reading, extent: Size, header: Size) -> Size {
 /// What the plan adds to what the host promises.
 fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, header: Size) -> Size {
     let mut caps = BTreeMap::new();
-    for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
+    let here = |placed: &&Placed<'_>| placed.step.host == *host;
+    for placed in walk.steps.iter().filter(here).filter(|placed| placed.path != Path::WentBack) {
         let (volume, size) = match &placed.step.act {
             Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
                 (&volume.id, volume.size)
@@ -64,6 +65,7 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
             | Act::AdoptVolume { .. }
             | Act::DestroyVolume { .. }
             | Act::RemoveClone { .. }
+            | Act::RemoveSnapshot { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }
             | Act::SuperviseInstance { .. } => continue,
@@ -76,7 +78,14 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
         let had = reading.volumes.get(id).map_or(Size::ZERO, |view| cost(view.spec.size));
         cost(cap).minus(had)
     });
-    added.sum()
+    let back = walk.going_back(|placed| match &placed.step.act {
+        Act::CopyVolume { volume, .. } if placed.step.host == *host => cost(volume.size),
+        Act::GrowVolume { volume, to } if placed.step.host == *host => {
+            to.minus(walk.makes(volume).map_or(Size::ZERO, |(_, spec)| spec.size))
+        }
+        _ => Size::ZERO,
+    });
+    added.sum::<Size>().plus(back)
 }
 
 /// Judges every host on which instances are started.
@@ -134,7 +143,7 @@ type Start<'a> = (&'a Placed<'a>, &'a InstanceSpec);
 
 /// What is remembered of a slot when the plan begins, with its corrections: its host may have
 /// another name by now.
-fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
+pub(super) fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
     let corrected = walk.plan.corrections.iter().find_map(|act| match act {
         ClaimAct::Write(claim) if claim.slot == *slot => Some(claim),
         ClaimAct::Write(_)

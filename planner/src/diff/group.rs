@@ -96,7 +96,7 @@ pub(super) fn compare<'a>(
         released: scope.released.clone(),
         unknown: scope.disputed().count(),
     };
-    let stuck = stuck(scope, &group, existing, report);
+    let stuck = stuck(scope, &group, existing, &stay, report);
     for claim in stay {
         keep(scope, claim, stuck, &mut group, diff, report);
     }
@@ -120,11 +120,15 @@ pub(super) fn compare<'a>(
     diff.groups.push(group);
 }
 
+/// Slots that are named one by one, at most.
+const NAMED: usize = 6;
+
 /// Whether the release failed on a slot of the group and must not be tried on any.
 fn stuck(
     scope: &Scope<'_, '_>,
     group: &GroupDiff<'_>,
     existing: &[&Claim],
+    stay: &[&&Claim],
     report: &mut Report,
 ) -> bool {
     let Some(runs) = &group.runs else { return false };
@@ -140,12 +144,20 @@ fn stuck(
     let mut failed =
         existing.iter().filter(|claim| instance::failed(claim, &runs.release) && !came_up(claim));
     let Some(first) = failed.next() else { return false };
-    let why = match &first.failed {
-        Some(failed) => {
-            format!("release {} failed on {}: {}", runs.release, first.slot, failed.why)
+    let seen = first.failed.as_ref().map(|failed| failed.why.as_str()).unwrap_or_default();
+    let slots = stay.len();
+    let stay = stay.iter().filter(|claim| !came_up(claim));
+    let stay: Vec<_> =
+        stay.map(|claim| format!("{}/{}", claim.slot.region, claim.slot.number)).collect();
+    let stay = match &stay[..] {
+        [] => "its slot goes".into(),
+        [only] => format!("{only} stays as it is"),
+        [others @ .., last] if others.len() < NAMED => {
+            format!("{} and {last} stay as they are", others.join(", "))
         }
-        None => format!("release {} failed on {}", runs.release, first.slot),
+        _ => format!("{} of {slots} slots stay as they are", stay.len()),
     };
+    let why = format!("release {} failed on {}: {seen}; {stay}", runs.release, first.slot);
     let hint = "change what it runs, or try the release again with --retry";
     report.say(Kind::Waiting, scope.object(), why, hint);
     true

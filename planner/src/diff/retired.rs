@@ -357,8 +357,12 @@ pub(super) fn diff<'a>(
     let desired = &inputs.desired;
     for at in &ground.seen.volumes {
         let spec = &at.view.spec;
+        // What a deploy took to go back to goes when its slot is healthy.
+        let way_back =
+            spec.is_way_back() && ground.claims.contains_key(&ground.renames.slot(&spec.slot));
         let skip = claimed.contains(&spec.id)
             || back.contains(&spec.id)
+            || way_back
             || desired.left_out.contains(&spec.slot.app);
         // A clone goes with the deploy that it was made for.
         let half_made = at.view.is_half_made() && spec.kind != VolumeKind::Clone;

@@ -182,10 +182,6 @@ fn moved(manifest: &Manifest, problems: &mut Problems) -> Vec<Move> {
 /// What is given and changes nothing yet, so that nobody believes it does.
 fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     let mut keys: Vec<String> = manifest.not_acted_on.iter().map(|key| key.value.clone()).collect();
-    let tiedown = &manifest.tiedown;
-    if tiedown.revert.as_ref().is_some_and(|at| at.value == WrittenRevert::Snapshot) {
-        keys.push("tiedown.revert".to_string());
-    }
     keys.sort();
     keys.dedup();
     keys
@@ -252,7 +248,8 @@ fn deploy(meaning: &DeployMeaning, tiedown: &Tiedown) -> Deploy {
         on_clones: tiedown.canary.as_ref().is_some_and(|at| at.value == Canary::Clone),
         revert: match tiedown.revert.as_ref().map(|at| at.value) {
             Some(WrittenRevert::Release) => Revert::Release,
-            Some(WrittenRevert::Off | WrittenRevert::Snapshot) | None => Revert::Off,
+            Some(WrittenRevert::Snapshot) => Revert::Snapshot,
+            Some(WrittenRevert::Off) | None => Revert::Off,
         },
     }
 }

@@ -236,6 +236,9 @@ pub enum Revert {
     Off,
     /// The release before, on the same volumes.
     Release,
+    /// The release before, on what snapshots of its volumes hold that were taken before the new
+    /// release was started on them.
+    Snapshot,
 }
 
 /// How a new release replaces an old one.

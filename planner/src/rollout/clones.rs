@@ -135,6 +135,7 @@ fn lanes(crew: &Crew<'_, '_>, berth: Berth<'_>, copies: &[(Copying<'_>, Bind)]) 
         gate,
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     };
     Lanes { start: lane(start, crew.gate(berth)), stop: lane(stop, Gate::Open) }

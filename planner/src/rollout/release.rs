@@ -219,6 +219,7 @@ fn first(
         gate: Gate::Finishes { host: host.clone(), instance: id, what },
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure,
     };
     let name = RolloutId::release_command(&crew.app.name, &crew.group.name);

@@ -79,6 +79,14 @@ pub(super) fn remove_clone(host: &HostName, clone: &VolumeId) -> Step {
     step(host, Act::RemoveClone { volume: volume() }, before, after)
 }
 
+/// Removes a snapshot that a deploy took to go back to.
+pub(super) fn remove_snapshot(host: &HostName, snapshot: &VolumeId) -> Step {
+    let volume = || snapshot.clone();
+    let before = vec![Predicate::VolumeIsWayBack { volume: volume() }];
+    let after = vec![Predicate::VolumeAbsent { volume: volume() }];
+    step(host, Act::RemoveSnapshot { volume: volume() }, before, after)
+}
+
 /// Grows an attached volume.
 pub(super) fn grow_volume(
     host: &HostName,

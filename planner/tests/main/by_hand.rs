@@ -298,6 +298,7 @@ pub(crate) fn lane(n: u32, steps: Vec<Step>) -> Lane {
         gate: Gate::Open,
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     }
 }

@@ -172,7 +172,12 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             max_unavailable: max_unavailable(group.max_unavailable),
             wait_timeout: Millis::from_secs(300),
             on_clones: group.on_clones,
-            revert: if group.revert { Revert::Release } else { Revert::Off },
+            revert: match group.revert.as_str() {
+                "off" => Revert::Off,
+                "release" => Revert::Release,
+                "snapshot" => Revert::Snapshot,
+                other => panic!("no slot goes back to {other}"),
+            },
         },
     }
 }
