@@ -181,5 +181,5 @@ fn elsewhere(
         return Some(format!("it starts on {}, which was put away", bind.volume));
     }
     let bound = |spec: &&VolumeSpec| instance.binds.iter().any(|bind| bind.volume == spec.id);
-    (!places.values().all(|spec| bound(&spec))).then(|| "it starts without its data".into())
+    (!places.values().all(bound)).then(|| "it starts without its data".into())
 }
