@@ -33,11 +33,11 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
     for (name, lines) in [
         (
             "tiedown-f.service",
-            ["KillMode=process", "KillSignal=SIGTERM", "SendSIGKILL=no", "TimeoutStopSec=10min"],
+            ["KillMode=process", "TasksMax=infinity", "SendSIGKILL=no", "TimeoutStopSec=10min"],
         ),
         (
             "tiedown-f-resume.service",
-            ["Type=oneshot", "RemainAfterExit=yes", "SendSIGKILL=no", "KillMode=process"],
+            ["Type=oneshot", "RemainAfterExit=yes", "OOMPolicy=continue", "KillMode=process"],
         ),
         (
             "tiedown-f-drift.service",
@@ -98,6 +98,30 @@ fn keys_that_a_unit_cannot_open_are_told_of() {
         let said = repo.run(&args);
         assert!(said.code == 0 && said.err.contains(told), "{said}");
     }
+}
+
+#[test]
+fn nobody_believes_that_passes_by_themselves_ask_for_requirements() {
+    let repo = Repo::new();
+    let settings = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();
+    let settings = format!("{settings}[policy]\nauto = \"none\"\n[require]\napprovals = 1\n");
+    repo.write("tiedown.toml", &settings);
+    repo.commit();
+    let told = "do not ask for [require]";
+    // Where no passes run by themselves there is nothing to say.
+    let said = repo.run(&["validate"]);
+    assert!(said.code == 0 && !said.err.contains(told), "{said}");
+    repo.write("tiedown.toml", &format!("{settings}[serve]\ninterval = \"1h\"\n"));
+    repo.commit();
+    let said = repo.run(&["validate"]);
+    assert!(said.code == 0 && said.err.contains(told), "{said}");
+    let units = repo.dir().join("../units");
+    fs::create_dir(&units).unwrap();
+    let into = units.to_str().unwrap();
+    let said = repo.run(&["install", "systemd", "--auto-approve", "--into", into]);
+    assert!(said.code == 0 && said.err.contains(told), "{said}");
+    let said = repo.run(&["serve", "--once"]);
+    assert!(said.out.contains(told) && said.out.contains("protect the branch"), "{said}");
 }
 
 /// What systemd itself says of the units.
