@@ -244,6 +244,8 @@ fn settled() -> Clone {
 
 #[test]
 fn what_is_committed_is_seen_at_a_glance_and_nothing_else_is() {
+    // The file that differs, and what was done to it.
+    type Differs = (&'static str, fn(&Clone));
     let read = |path: &str| path.ends_with("fly.toml");
     let told = |clone: &Clone| {
         let repository = clone.open("").unwrap();
@@ -255,7 +257,7 @@ fn what_is_committed_is_seen_at_a_glance_and_nothing_else_is() {
     clone.write("out/fly.toml", "and what is ignored may be anything");
     assert_eq!(told(&clone), (true, Vec::new()));
 
-    let differs: [(&str, fn(&Clone)); 7] = [
+    let differs: [Differs; 7] = [
         ("a/fly.toml", |clone| clone.write("a/fly.toml", "as it was not")),
         ("fly.toml", |clone| {
             // Of the same size and age.
