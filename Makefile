@@ -22,7 +22,8 @@ doc:
 # The same tests, longer: random histories by the ten thousand, and a hundred random plans that are
 # really applied and compared with what the simulator says; a thousand pushes to a daemon that is
 # killed now and then (PUSHES=500, twice). Takes about an hour. Then cuts the
-# power of lab hosts, cuts every act on volumes short at every program that changes something, and
+# power of lab hosts, cuts every act on volumes short at every program that changes something and at
+# every change inside of LVM, ends LVM's callers, and
 # kills tiedown in them: CUTS=200 SEED=7 KILLS=50 make torture.
 torture: prepare
 	PLANNER_CASES=10000 cargo test -p planner --release --locked properties
@@ -33,7 +34,7 @@ torture: prepare
 	TIEDOWN_PUSHES=$${PUSHES:-500} cargo test -p reconciler --locked --test main -- soak --nocapture
 	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} BOUNDARIES=all \
 		cargo test -p executor --locked --test main -- \
-		lab::cuts lab::flushes lab::boundaries --nocapture
+		lab::cuts lab::flushes lab::boundaries lab::ground lab::killed --nocapture
 	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} cargo test -p reconciler --locked --test main -- lab:: --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.

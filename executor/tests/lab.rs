@@ -2,14 +2,19 @@
 //! as one process (`fixtures/lab/run`).
 
 mod bed;
+mod between;
 mod boundaries;
 mod contract;
 mod cuts;
 mod exhausted;
 mod flushes;
+mod ground;
 mod hazards;
+mod host;
 mod interrupted;
 mod journal;
 mod keys;
+mod killed;
 mod parsers;
 mod speed;
+mod statuses;

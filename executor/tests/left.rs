@@ -3,6 +3,7 @@
 
 use crate::child::Child;
 use executor::command::{Command, Overrun};
+use rustix::process::Signal;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ async fn what_is_left_running_outlives_group_and_session_of_its_caller() {
     let mut caller =
         Child::command(TEST, place.path(), "setsid").stdout(Stdio::null()).spawn().unwrap();
     wait_for(&began);
-    let killed = kill_session(caller.id());
+    let killed = signal_session(caller.id(), Signal::KILL);
     assert!(killed >= 1, "nobody was killed");
     caller.wait().unwrap();
     // Its caller is gone, and it goes on to its end.
@@ -38,7 +39,8 @@ async fn call(place: &Path) {
     command.deadline(DEADLINE, Overrun::Leave).output().await.unwrap();
 }
 
-fn wait_for(path: &Path) {
+/// Waits until a file is there.
+pub(crate) fn wait_for(path: &Path) {
     let deadline = Instant::now() + DEADLINE;
     while !path.exists() {
         assert!(Instant::now() < deadline, "{} is not there", path.display());
@@ -46,8 +48,8 @@ fn wait_for(path: &Path) {
     }
 }
 
-/// Kills every process of the session; how many there were.
-fn kill_session(session: u32) -> usize {
+/// Sends a signal to every process of the session; how many there were.
+pub(crate) fn signal_session(session: u32, signal: Signal) -> usize {
     let mut killed = 0;
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
@@ -57,8 +59,8 @@ fn kill_session(session: u32) -> usize {
         if field == Some(&*session.to_string())
             && let Some(pid) = pid.and_then(rustix::process::Pid::from_raw)
         {
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            killed += 1;
+            // One may be gone by a signal before.
+            killed += usize::from(rustix::process::kill_process(pid, signal).is_ok());
         }
     }
     killed

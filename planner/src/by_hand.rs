@@ -2,6 +2,7 @@
 //! retired volumes destroyed, restored or given to a slot. They go through the same stages and the same guards as all
 //! plans, and do nothing but what was asked.
 
+mod adopt;
 mod hold;
 mod restart;
 mod restore;
@@ -75,13 +76,22 @@ pub enum Request {
         /// Which.
         volume: VolumeId,
     },
-    /// A retired volume becomes the own of a slot that is wanted and has none.
+    /// A volume becomes the own of a slot that is wanted and has none.
     Adopt {
         /// Which.
-        volume: VolumeId,
+        given: Given,
         /// Whose it becomes.
         slot: SlotId,
     },
+}
+
+/// What a person gives to a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given {
+    /// A retired volume of the fleet.
+    Retired(VolumeId),
+    /// What is not the fleet's, by the name that its host has for it.
+    Foreign(String),
 }
 
 impl Request {
@@ -114,6 +124,13 @@ pub fn plan(
     policy: &Policy,
     permits: &Permits,
 ) -> Planned {
+    let named = match request {
+        Request::Adopt { given: Given::Foreign(name), slot } => {
+            Some(adopt::naming(desired, name, slot))
+        }
+        _ => None,
+    };
+    let desired = named.as_ref().unwrap_or(desired);
     let inputs = Inputs { desired, artifacts, observed, claims, policy, permits: *permits };
     // What is said of the fleet as a whole; only what bears on the request is passed on.
     let mut heard = Report::default();
@@ -152,8 +169,13 @@ pub fn plan(
             let rolled = restore::restore(&inputs, &ground, volume, &mut heard, &mut report);
             (Diff::default(), rolled)
         }
-        Request::Adopt { volume, slot } => {
-            let diff = volume::adopt(&inputs, &ground, volume, slot, &mut report);
+        Request::Adopt { given, slot } => {
+            let diff = match given {
+                Given::Retired(id) => adopt::retired(&inputs, &ground, id, slot, &mut report),
+                Given::Foreign(name) => {
+                    adopt::foreign(&inputs, &ground, name, slot, &mut heard, &mut report)
+                }
+            };
             carry_on(&inputs, &ground, diff, &mut report)
         }
     };

@@ -11,10 +11,11 @@ pub(crate) mod note;
 pub(crate) mod restrain;
 mod retired;
 mod scale;
+mod stray;
 pub(crate) mod volume;
 
 pub(crate) use adopt::adopt;
-pub(crate) use retired::{Doomed, Origin, Wanted, WantedVolume, age, cost, pool_of};
+pub(crate) use retired::{Doomed, No, Origin, Wanted, WantedVolume, age, cost, foreign, pool_of};
 
 use crate::Inputs;
 use crate::model::artifact::Artifact;

@@ -4,6 +4,7 @@
 mod apply;
 mod approve;
 mod by_hand;
+mod changes;
 mod comment;
 mod completions;
 mod config;
@@ -74,6 +75,7 @@ enum Command {
     Edit(edit::Args),
     Plan(plan::Args),
     Comment(comment::Args),
+    Changes(changes::Args),
     Apply(apply::Args),
     Observe(observe::Args),
     Simulate(simulate::Args),
@@ -180,6 +182,7 @@ async fn run(cli: &Cli, output: Output) -> anyhow::Result<Exit> {
         Command::Config(args) => ended(config::run(args, global, output)),
         Command::Edit(args) => ended(edit::run(args, global, output)),
         Command::Plan(args) => ended(plan::run(args, global, output).await),
+        Command::Changes(args) => ended(changes::run(args, output).await),
         Command::Comment(args) => ended(comment::run(args, global, output).await),
         Command::Apply(args) => apply::run(args, global, output).await,
         Command::Observe(args) => ended(observe::run(args, global, output).await),

@@ -26,6 +26,8 @@ const OPENING: usize = 5;
 /// A change on a forge, and the right to speak there.
 pub struct Forge {
     place: Place,
+    /// The number of the pull or merge request.
+    number: u64,
     token: String,
 }
 
@@ -43,6 +45,20 @@ pub enum ForgeError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+}
+
+impl ForgeError {
+    /// Whether GitLab does not know the commit as one of its own: it keeps statuses only of commits
+    /// that are in a branch of the project itself.
+    #[must_use]
+    pub fn is_foreign_commit(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Status { status, what, .. }) => {
+                status.as_u16() == 404 && what.contains("/projects/") && what.contains("/statuses/")
+            }
+            Self::Http(_) | Self::Answer { .. } => false,
+        }
+    }
 }
 
 /// What became of the comment.
@@ -67,6 +83,21 @@ pub enum State {
     Failure,
     /// It could not be found out.
     Error,
+}
+
+/// A change that is under review, as its forge lists it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Open {
+    /// The number of the pull or merge request.
+    pub number: u64,
+    /// The commit that is under review.
+    pub head: String,
+    /// The branch that it would be merged onto.
+    pub base: String,
+    /// What the commit can be fetched as.
+    pub reference: String,
+    /// Whether it comes from another repository, whose owner has no rights here.
+    pub is_of_fork: bool,
 }
 
 /// How a change stands with its forge.
@@ -128,8 +159,21 @@ pub fn mark(name: &str) -> String {
 impl Forge {
     /// With what the environment gave.
     #[must_use]
-    pub const fn new(place: Place, token: String) -> Self {
-        Self { place, token }
+    pub const fn new(place: Place, number: u64, token: String) -> Self {
+        Self { place, number, token }
+    }
+
+    /// All changes that are under review in a repository.
+    ///
+    /// # Errors
+    /// [`ForgeError`].
+    pub async fn open_changes(place: Place, token: String) -> Result<Vec<Open>, ForgeError> {
+        // No number is asked about.
+        let forge = Self::new(place, 0, token);
+        match forge.place.kind {
+            Kind::GitHub | Kind::Gitea => hub::open_changes(&forge).await,
+            Kind::GitLab => gitlab::open_changes(&forge).await,
+        }
     }
 
     /// Keeps one comment: the body has the mark of its name, and replaces what has it already and
@@ -241,9 +285,10 @@ impl Forge {
     /// All pages of a list.
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ForgeError> {
         let size = self.per_page();
+        let sign = if path.contains('?') { '&' } else { '?' };
         let mut all = Vec::new();
         for page in 1..=PAGES {
-            let found: Vec<T> = self.get(&format!("{path}?{size}&page={page}")).await?;
+            let found: Vec<T> = self.get(&format!("{path}{sign}{size}&page={page}")).await?;
             let is_last = match self.place.kind {
                 Kind::GitHub | Kind::GitLab => found.len() < PER_PAGE,
                 // It may give less than it was asked for, and nothing only at the end.

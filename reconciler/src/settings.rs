@@ -69,6 +69,17 @@ impl Requirements {
     pub const fn is_empty(&self) -> bool {
         self.approvals == 0 && !self.up_to_date && self.checks.is_empty()
     }
+
+    /// What whoever has passes run by themselves must know, so that nobody believes them guarded by
+    /// this: what is wrong, and the way out. Nothing where nothing is required.
+    #[must_use]
+    pub const fn unasked(&self) -> Option<(&'static str, &'static str)> {
+        if self.is_empty() {
+            return None;
+        }
+        let why = "passes by themselves apply what is in the branch, and do not ask for [require]";
+        Some((why, "protect the branch on the forge: approvals, checks, up to date"))
+    }
 }
 
 /// `[endpoints]`.

@@ -158,6 +158,35 @@ mod tests {
         file.set_len(BYTES - 1).unwrap();
         assert!(Header::read(&device).is_err(), "it was cut");
     }
+
+    /// What cryptsetup 2.6.1 wrote as the metadata of a volume, and of one that was erased.
+    #[test]
+    fn metadata_that_cryptsetup_wrote_is_understood_and_what_is_cut_is_not() {
+        let whole = include_str!("../../../testdata/host-output/luks2.json");
+        let erased = include_str!("../../../testdata/host-output/luks2-erased.json");
+        let start = |json: &str| {
+            let mut start = vec![0; BLOCK];
+            start[..16].copy_from_slice(b"LUKS\xba\xbe\x00\x02\0\0\0\0\0\0\x40\0");
+            start[METADATA..METADATA + json.len()].copy_from_slice(json.as_bytes());
+            start
+        };
+        let parts = [0..32768, 32768..290_816];
+        assert_eq!(used(&start(whole)).as_deref(), Some(&parts[..]));
+        assert_eq!(used(&start(erased)).as_deref(), Some(&parts[..1]));
+        for (end, _) in whole.char_indices() {
+            assert_eq!(used(&start(&whole[..end])), None, "cut at {end}");
+        }
+        for (from, to) in [
+            ("\"32768\"", "32768"),
+            ("\"258048\"", "\"-1\""),
+            ("\"258048\"", "\"18446744073709551615\""),
+            ("\"area\"", "\"other\""),
+        ] {
+            assert_eq!(used(&start(&whole.replace(from, to))), None, "{to}");
+        }
+        assert_eq!(used(&start(whole)[..METADATA + 100]), None);
+    }
+
     #[test]
     fn of_a_header_full_of_noise_what_is_in_use_is_kept() {
         let root = tempfile::tempdir().unwrap();

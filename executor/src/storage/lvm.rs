@@ -18,6 +18,7 @@ mod program;
 mod queue;
 mod record;
 pub mod report;
+mod signature;
 pub mod status;
 mod together;
 mod verify;

@@ -1,8 +1,10 @@
-//! Every act cut short at every program that changes something: before it runs, after it ran, and
-//! in the middle where it is a list of commands. Then the host is as after a reboot, and the same
-//! act is asked for again, or what would be asked for instead.
+//! Every act cut short at every program that changes something: before it runs, after it ran, in
+//! the middle where it is a list of commands, and before each single change where LVM makes them.
+//! Then the host is as after a reboot, and the same act is asked for again, or what would be asked
+//! for instead.
 
-use super::bed::{self, GROUP, run};
+use super::bed::{self, run};
+use super::between::{CUT, put_programs_between, reboot};
 use super::cuts::thin_ids;
 use crate::storage::contract::{got, put};
 use crate::storage::spec;
@@ -13,9 +15,6 @@ use planner::model::size::Size;
 use planner::model::time::{Millis, Timestamp};
 use planner::model::volume::{Keeping, VolumeKind, VolumeSpec, VolumeState};
 use planner::plan::step::Marks;
-use rustix::mount::{MountFlags, mount};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 const ACTS: &[Act] = &[
     Act::Make,
@@ -32,45 +31,39 @@ const ACTS: &[Act] = &[
 ];
 
 /// What an ordinary run does.
-const USUAL: &str = "usual";
+const USUAL: &str = "Make/after/Same";
 
-/// Each act in a host of its own; an ordinary run makes a volume and cuts that in one way,
-/// `BOUNDARIES=all` does everything, and the name of an act that one.
+/// Each act and way in a host of its own. `BOUNDARIES=all` does everything, `Grow` or `Grow/cut` what
+/// begins so.
 #[tokio::test]
 async fn what_was_cut_short_goes_on_or_is_taken_back() {
     let asked = std::env::var("BOUNDARIES").unwrap_or_else(|_| USUAL.to_owned());
     for act in ACTS {
-        let name = format!("{act:?}");
-        let set = match &*asked {
-            USUAL if *act == Act::Make => USUAL.to_owned(),
-            asked if asked == "all" || asked == name => name,
-            _ => continue,
-        };
-        let ways = if set == USUAL { &ways(*act)[..1] } else { ways(*act) };
-        let test = "lab::boundaries::what_was_cut_short_goes_on_or_is_taken_back";
-        if bed::inside_with(test, &[("BOUNDARIES", set)]) {
-            return cut_everywhere(*act, ways).await;
+        for (how, then) in ways(*act) {
+            let name = format!("{act:?}/{how}/{then:?}");
+            if asked != "all" && !name.starts_with(&asked) {
+                continue;
+            }
+            let test = "lab::boundaries::what_was_cut_short_goes_on_or_is_taken_back";
+            if bed::inside_with(test, &[("BOUNDARIES", name)]) {
+                return cut_everywhere(*act, how, *then).await;
+            }
         }
     }
 }
 
-type Ways = &'static [(&'static str, Then)];
-
-async fn cut_everywhere(act: Act, ways: Ways) {
+async fn cut_everywhere(act: Act, how: &'static str, then: Then) {
     let storage = bed::with_pool().await;
     storage.make(&spec(1)).await.unwrap();
     put(&storage.attachment(&spec(1).id).await.unwrap(), "precious").await;
     perform(Act::Snapshot, 2).await.unwrap();
-    put_programs_between();
-    let mut next = 3;
-    for (how, then) in ways {
-        let mut program = 1;
-        while cut_short(act, next, Cut { program, how }, *then).await {
-            (program, next) = (program + 1, next + 2);
-        }
-        println!("{act:?}: cut {how}, then {then:?}: {} programs", program - 1);
-        assert!(program > 1, "{act:?} changes nothing");
+    put_programs_between().await;
+    let (mut next, mut at) = (3, 1);
+    while cut_short(act, next, Cut { at, how }, then).await {
+        (at, next) = (at + 1, next + 2);
     }
+    println!("{act:?}: cut {how}, then {then:?}: {} places", at - 1);
+    assert!(at > 1, "{act:?} changes nothing");
     thin_ids().await;
     assert_eq!(got(&bed::open().attachment(&spec(1).id).await.unwrap()).await, "precious");
     assert_eq!(volumes().await, [1, 2].map(|number| spec(number).id.to_string()));
@@ -100,17 +93,25 @@ enum Then {
     Away,
 }
 
-/// Before, after or in the middle of the program with that number.
+/// Before, after or in the middle of the program with that number, or before the change of LVM.
 #[derive(Clone, Copy)]
 struct Cut {
-    program: u32,
+    at: u32,
     how: &'static str,
 }
 
-fn ways(act: Act) -> Ways {
+fn ways(act: Act) -> &'static [(&'static str, Then)] {
     match act {
         // The way of each volume is that of one alone; what is together is LVM's part.
         Act::MakeAll => &[("half", Then::Same), ("after", Then::Same), ("half", Then::Away)],
+        // Inside of LVM too, where it makes and removes thin devices.
+        Act::Make | Act::Grow | Act::Snapshot | Act::Destroy => &[
+            ("after", Then::Same),
+            ("before", Then::Same),
+            ("after", Then::Away),
+            ("cut", Then::Same),
+            ("cut", Then::Away),
+        ],
         _ => &[("after", Then::Same), ("before", Then::Same), ("after", Then::Away)],
     }
 }
@@ -119,12 +120,15 @@ fn ways(act: Act) -> Ways {
 /// In the end they are gone.
 async fn cut_short(act: Act, number: u32, cut: Cut, then: Then) -> bool {
     prepare(act, number).await;
-    std::fs::write(CUT, format!("{} {}\n", cut.program, cut.how)).unwrap();
+    std::fs::write(CUT, format!("{} {}\n", cut.at, cut.how)).unwrap();
     let answer = perform(act, number).await;
     std::fs::remove_file(CUT).unwrap();
-    let what = format!("{act:?} cut {} program {}, then {then:?}", cut.how, cut.program);
+    let what = format!("{act:?} cut {} {}, then {then:?}", cut.how, cut.at);
     if answer.is_err() {
-        reboot().await;
+        // Where LVM alone was killed, what it left in the kernel may still be there.
+        if cut.how != "cut" || cut.at.is_multiple_of(2) {
+            reboot().await;
+        }
         bed::open().look().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         if then == Then::Same {
             perform(act, number).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -258,58 +262,4 @@ async fn volumes() -> Vec<String> {
     let contents = bed::open().contents().await.unwrap();
     assert!(contents.foreign.is_empty(), "{:?}", contents.foreign);
     contents.volumes.keys().map(ToString::to_string).collect()
-}
-
-/// What a reboot leaves: nothing open, nothing active.
-async fn reboot() {
-    for name in run("dmsetup ls --target crypt").await.lines() {
-        let name = name.split_ascii_whitespace().next().unwrap_or_default();
-        if name.starts_with("tiedown-") {
-            run(&format!("cryptsetup close {name}")).await;
-        }
-    }
-    run(&format!("lvm vgchange -q -an {GROUP}")).await;
-}
-
-/// How many programs that change something may still run, and how the next one is cut short. Not
-/// there: all run.
-const CUT: &str = "/run/cut";
-
-/// From now on programs are cut short as [`CUT`] says. After that none runs: whoever started them
-/// is gone.
-fn put_programs_between() {
-    let place = Path::new("/usr/local/sbin");
-    let changing = [
-        ("lvm", "*"),
-        ("cryptsetup", "luks*"),
-        ("mkfs.ext4", "*"),
-        ("resize2fs", "*"),
-        ("e2image", "*"),
-    ];
-    let real = changing.map(|(name, _)| executor::command::find(name).unwrap());
-    mount("cut", place, "tmpfs", MountFlags::empty(), Some(c"mode=755")).unwrap();
-    for ((name, act), real) in changing.into_iter().zip(real) {
-        let real = real.display();
-        let text = format!(
-            r#"#!/bin/bash
-[ -e {CUT} ] || exec {real} "$@"
-exec 9>/run/cut.lock; flock 9
-read -r left how <{CUT}
-[ "$left" != 0 ] || exit 1
-case "$1 $*" in "lvs "* | "lvchange "*" -ay "* | "lvchange "*" --refresh "*) exec {real} "$@" ;; esac
-case "$1" in {act}) ;; *) exec {real} "$@" ;; esac
-left=$((left - 1))
-echo "$left $how" >{CUT}
-[ "$left" = 0 ] || exec {real} "$@"
-case "$how $#" in
-"half 0") head -n 1 | {real} ;;
-after*) {real} "$@" ;;
-esac
-exit 1
-"#
-        );
-        let path = place.join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
 }

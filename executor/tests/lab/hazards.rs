@@ -2,9 +2,11 @@
 //! ours, given to another, or touched.
 
 use super::bed::{self, GROUP, run};
-use crate::storage::contract::{assert_refused, put};
+use super::between::reboot;
+use crate::storage::contract::{assert_refused, got, put};
 use crate::storage::spec;
 use executor::command::Command;
+use executor::names;
 use executor::storage::{Storage, StorageError};
 use planner::model::time::Timestamp;
 use planner::model::volume::Keeping;
@@ -19,6 +21,7 @@ async fn nothing_of_others_is_taken_or_touched() {
     a_thin_device_that_lvm_does_not_know(&storage).await;
     other_peoples_volumes(&storage).await;
     a_snapshot_keeps_its_origin(&storage).await;
+    what_has_only_the_name_of_a_volume(&storage).await;
     a_restored_backup_of_the_group(&storage).await;
 }
 
@@ -76,6 +79,40 @@ async fn a_snapshot_keeps_its_origin(storage: &dyn Storage) {
     assert_refused!(storage.destroy(&id).await, Conflict);
     run(&format!("lvm lvremove -q -f {GROUP}/copy")).await;
     storage.destroy(&id).await.unwrap();
+}
+
+/// After a reboot, before the volume is open again: devices and nodes of its names that are others'.
+async fn what_has_only_the_name_of_a_volume(storage: &dyn Storage) {
+    let id = spec(1).id;
+    put(&storage.attachment(&id).await.unwrap(), "its own").await;
+    reboot().await;
+    let (thin, open) = (names::mapped(GROUP, id.as_str()), names::opened(&id));
+    stranger(&thin).await;
+    refused(storage, "the device of that name is").await;
+    run(&format!("dmsetup remove {thin}")).await;
+    stranger(&open).await;
+    refused(storage, "not its own").await;
+    run(&format!("dmsetup remove {open}")).await;
+    storage.attachment(&id).await.unwrap();
+    let node = names::device(&open).display().to_string();
+    run(&format!("rm {node}")).await;
+    run(&format!("mknod {node} b 7 0")).await;
+    refused(storage, "it is device 7:0").await;
+    run(&format!("rm {node}")).await;
+    run(&format!("dmsetup mknodes {open}")).await;
+    assert_eq!(got(&storage.attachment(&id).await.unwrap()).await, "its own");
+}
+
+async fn stranger(name: &str) {
+    let command = Command::named("dmsetup").unwrap();
+    command.args(["create", name, "--table", "0 8192 error"]).output().await.unwrap();
+    run(&format!("dmsetup mknodes {name}")).await;
+}
+
+async fn refused(storage: &dyn Storage, because: &str) {
+    let answer = storage.attachment(&spec(1).id).await;
+    let Err(StorageError::Unreadable { why, .. }) = &answer else { panic!("{answer:?}") };
+    assert!(why.contains(because), "{why}");
 }
 
 async fn a_restored_backup_of_the_group(storage: &dyn Storage) {

@@ -188,8 +188,6 @@ async fn a_suspended_pool_and_a_short_volume(storage: &dyn Storage) {
     run(&format!("dmsetup resume {volume}")).await;
     run(&format!("dmsetup suspend {GROUP}-thin-tpool")).await;
     storage.grow(&spec(1).id, Size::from_mib(48)).await.unwrap();
-    let states = run("dmsetup info -c --noheadings -o name,suspended").await;
-    assert!(!states.contains("Suspended"), "{states}");
     settled().await;
     let attachment = storage.attachment(&spec(1).id).await.unwrap();
     let executor::storage::Medium::Device(device) = attachment.medium else { panic!() };
@@ -236,8 +234,11 @@ async fn transactions() -> (u64, u64) {
     (lvm.trim().parse().unwrap(), words[at + 1].parse().unwrap())
 }
 
-async fn settled() {
+/// Kernel and LVM agree, and nothing is suspended.
+pub(super) async fn settled() {
     let (lvm, kernel) = transactions().await;
     assert_eq!(lvm, kernel, "changes of the pool, as LVM and as the kernel know them");
+    let states = run("dmsetup info -c --noheadings -o name,suspended").await;
+    assert!(!states.contains("Suspended"), "{states}");
     thin_ids().await;
 }

@@ -109,6 +109,10 @@ fn what_is_cut_of_the_kernels_listing_is_refused_or_as_in_the_whole() {
             assert!(cut.iter().all(|(name, target)| whole.get(name) == Some(target)), "at {end}");
         }
     }
+    // A device that has no table yet is nothing; a line that ends there is cut.
+    let begun = format!("vg0-begun: \n{FULL}");
+    assert_eq!(status::parse(&begun).unwrap(), whole);
+    assert!(status::parse("vg0-begun: ").is_err());
     let bare = status::parse(recorded!("dmsetup-status-bare-pool")).unwrap();
     assert!(matches!(bare["vg0-thin"], Target::Pool(_)), "{bare:?}");
 }

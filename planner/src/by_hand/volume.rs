@@ -1,14 +1,12 @@
-//! Retired volumes by hand: one is destroyed when all say so, or becomes the own of a slot that
-//! is wanted and has no claim.
+//! Volumes by hand: a retired one is destroyed when all say so.
 
 use crate::Inputs;
-use crate::diff::{Diff, Doomed, adopt as adopt_for, age};
+use crate::diff::{Diff, Doomed, age};
 use crate::model::claim::Claim;
 use crate::model::id::VolumeId;
 use crate::model::object::Object;
 use crate::model::observed::VolumeView;
 use crate::model::permit::Permit;
-use crate::model::slot::SlotId;
 use crate::model::time::{Millis, Timestamp};
 use crate::model::volume::{OnRemove, VolumeState};
 use crate::recover::{At, Ground};
@@ -34,38 +32,13 @@ pub(super) fn destroy<'a>(
     diff
 }
 
-/// Gives a retired volume to a slot, or says why not.
-pub(super) fn adopt<'a>(
-    inputs: &Inputs<'a>,
-    ground: &Ground<'a>,
-    volume: &VolumeId,
-    slot: &SlotId,
-    report: &mut Report,
-) -> Diff<'a> {
-    let mut diff = Diff::default();
-    let Some(at) = find(ground, volume, report) else { return diff };
-    if let Some(owner) = claimed_by(ground, volume) {
-        let why = format!("not adopted: it is the own of {}", owner.slot);
-        let hint = "only retired volumes that are no slot's can be adopted";
-        report.say(Kind::Refused, object_of(at.view), why, hint);
-        return diff;
-    }
-    match adopt_for(inputs, ground, at, slot, report) {
-        Ok(group) => diff.groups.push(group),
-        Err((kind, why, hint)) => {
-            let object = Object::Slot { slot: slot.clone() };
-            report.say(kind, object, format!("{volume} is not adopted: {why}"), &hint);
-        }
-    }
-    diff
-}
-
 pub(super) fn object_of(view: &VolumeView) -> Object {
     let spec = &view.spec;
     Object::Volume { slot: spec.slot.clone(), source: spec.source.clone(), volume: spec.id.clone() }
 }
 
-fn claimed_by<'g>(ground: &'g Ground<'_>, volume: &VolumeId) -> Option<&'g Claim> {
+/// The claim of the slot whose own it is.
+pub(super) fn claimed_by<'g>(ground: &'g Ground<'_>, volume: &VolumeId) -> Option<&'g Claim> {
     let mut claims = ground.claims.values();
     claims.find(|claim| claim.volumes.values().any(|claimed| claimed.id == *volume))
 }

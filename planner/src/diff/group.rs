@@ -2,27 +2,27 @@
 
 use super::instance::{self, InstanceNeed};
 use super::scale::{self, Numbers};
+use super::stray::{find_leftovers, find_strays};
 use super::volume::{self, VolumeDiff, VolumeNeed};
-use super::{Current, Diff, GroupDiff, Kept, Runs, Stray, note, remove, retired};
+use super::{Current, Diff, GroupDiff, Kept, Runs, note, remove, retired};
 use crate::Inputs;
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Group};
 use crate::model::host::HostState;
-use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::name::Region;
 use crate::model::object::Object;
-use crate::model::observed::{InstanceState, InstanceView, VolumeView};
+use crate::model::observed::{InstanceState, InstanceView};
 use crate::model::permit::Permit;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::volume::VolumeState;
 use crate::plan::ClaimAct;
-use crate::recover::{At, Ground, Trusted};
+use crate::recover::{Ground, Trusted};
 use crate::report::{Kind, Report};
 use crate::safety::lineage::Memory;
-use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
@@ -182,7 +182,7 @@ fn keep<'a>(
         supervise: false,
     };
     refuse_dropped(scope, &mut kept, diff, report);
-    let lost = report_lost(&kept, report);
+    let lost = report_lost(scope, &kept, report);
     if let Some(runs) = &group.runs
         && !lost
         && can_run(&kept, runs, report)
@@ -344,17 +344,34 @@ impl Claim {
     }
 }
 
-fn report_lost(kept: &Kept<'_>, report: &mut Report) -> bool {
+fn report_lost(scope: &Scope<'_, '_>, kept: &Kept<'_>, report: &mut Report) -> bool {
     let mut lost = false;
     for volume in kept.volumes.iter().filter(|v| v.need == VolumeNeed::Lost) {
         lost = true;
         let why =
             format!("it is claimed on {} and is not there; it is not made anew", kept.claim.host);
-        let hint = "find out what removed it; to start empty say `fresh = true` in \
-                    [tiedown.volumes], or --allow-empty";
-        report.say(Kind::Refused, kept.claim.volume_object(volume), why, hint);
+        let hint = match adoptable(scope, kept) {
+            Some(name) => format!(
+                "if it was to become what is {name} there: `tiedown volumes adopt {name} {}`; to \
+                 start empty say `fresh = true` in [tiedown.volumes], or --allow-empty",
+                kept.claim.slot
+            ),
+            None => "find out what removed it; to start empty say `fresh = true` in \
+                     [tiedown.volumes], or --allow-empty"
+                .to_string(),
+        };
+        report.say(Kind::Refused, kept.claim.volume_object(volume), why, &hint);
     }
     lost
+}
+
+/// What lies on the host of a slot that never came up and may have been meant for it: the work by
+/// hand that was to adopt it was cut short, and no claim says its name.
+fn adoptable<'a>(scope: &Scope<'a, '_>, kept: &Kept<'_>) -> Option<&'a str> {
+    let never_up = kept.claim.applied.is_none() && scope.group.mounts.len() == 1;
+    let host = scope.ground.trusted.get(&kept.claim.host).filter(|_| never_up)?;
+    let found = host.reading.foreign.iter().find(|foreign| foreign.cannot.is_none())?;
+    Some(&found.name)
 }
 
 fn can_run(kept: &Kept<'_>, runs: &Runs<'_>, report: &mut Report) -> bool {
@@ -417,66 +434,4 @@ fn correct(
         diff.corrections.push(ClaimAct::Write(corrected.clone()));
     }
     corrected
-}
-
-/// Instances and volumes that are marked with the slot and are not its own.
-fn find_strays<'a>(
-    scope: &Scope<'a, '_>,
-    claim: &Claim,
-    volumes: &[VolumeDiff<'_>],
-    main: Option<&InstanceView>,
-    group: &mut GroupDiff<'a>,
-) {
-    let seen = &scope.ground.seen;
-    let own = |at: &At<'a, InstanceView>| {
-        *at.host == claim.host && main.is_some_and(|main| main.id == at.view.id)
-    };
-    let mains = seen.mains.get(&claim.slot).into_iter().flatten();
-    let mains: Vec<_> = mains.filter(|at| !own(at)).copied().collect();
-    let known: BTreeSet<&VolumeId> = volumes.iter().map(|volume| &volume.id).collect();
-    let is_known =
-        |at: &At<'a, VolumeView>| *at.host == claim.host && known.contains(&at.view.spec.id);
-    let attached = seen.attached.get(&claim.slot).into_iter().flatten();
-    let attached: Vec<_> = attached.filter(|at| !is_known(at)).copied().collect();
-    if !mains.is_empty() || !attached.is_empty() {
-        let why = "it is of a slot that has its own elsewhere";
-        let slot = claim.slot.clone();
-        group.strays.push(Stray { slot, instances: mains, volumes: attached, why });
-    }
-    find_leftovers(scope, &claim.slot, group);
-}
-
-/// Extra instances beside a slot that have no business any more.
-fn find_leftovers<'a>(scope: &Scope<'a, '_>, slot: &SlotId, group: &mut GroupDiff<'a>) {
-    let extras = scope.ground.seen.extras.get(slot).into_iter().flatten();
-    let current = group.released.as_ref();
-    let left: Vec<_> = extras
-        .filter(|at| is_leftover(at.view, current) && !scope.ground.seen.is_on_clone(at))
-        .copied()
-        .collect();
-    let (ran, left): (Vec<_>, Vec<_>) =
-        left.into_iter().partition(|at| at.view.role == Role::Release);
-    let whys = ["it was left behind by an earlier deploy", "it ran for another release"];
-    for (instances, why) in [left, ran].into_iter().zip(whys).filter(|(all, _)| !all.is_empty()) {
-        let slot = slot.clone();
-        group.strays.push(Stray { slot, instances, volumes: Vec::new(), why });
-    }
-}
-
-/// Whether an extra instance has no business any more: what a deploy left behind, a run on demand
-/// that ended, the release command of another release than `current`.
-fn is_leftover(view: &InstanceView, current: Option<&Current>) -> bool {
-    match view.role {
-        Role::Canary | Role::Green => true,
-        Role::Run => !view.state.is_alive(),
-        Role::Release => {
-            let old = match current {
-                None => false,
-                Some(Current::None) => true,
-                Some(Current::Command(release)) => view.release != *release,
-            };
-            old && !view.state.is_alive()
-        }
-        Role::Main => false,
-    }
 }

@@ -83,7 +83,7 @@ impl<'a> Origin<'a> {
     }
 
     /// What a person calls it, if one named it.
-    fn named(self) -> Option<&'a str> {
+    pub(super) fn named(self) -> Option<&'a str> {
         match self {
             Self::Adopted(at) => Some(at.view.spec.id.as_str()),
             Self::Foreign(at) => Some(&at.view.name),
@@ -290,7 +290,8 @@ fn adopted<'a>(
 ) -> Result<WantedVolume<'a>, No> {
     let seen = &scope.ground.seen;
     let Some(at) = seen.volumes.iter().find(|at| at.view.spec.id.as_str() == name) else {
-        let at = foreign(scope.ground, name)?;
+        let at = foreign(scope.ground, name)
+            .map_err(|(kind, why, hint)| (kind, format!("`adopt` names {name}: {why}"), hint))?;
         return Ok(WantedVolume { mount, origin: Origin::Foreign(at), incarnation });
     };
     if !at.view.spec.kind.is_own() {
@@ -310,7 +311,10 @@ fn adopted<'a>(
 }
 
 /// Something that is not ours, by the name that its host has for it.
-pub(super) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Foreign>, No> {
+///
+/// # Errors
+/// Why it cannot be taken, without its name, and the way out.
+pub(crate) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Foreign>, No> {
     let blocked = |why: String, hint: &str| Err((Kind::Blocked, why, hint.into()));
     let all = ground
         .trusted
@@ -319,21 +323,20 @@ pub(super) fn foreign<'a>(ground: &Ground<'a>, name: &str) -> Result<At<'a, Fore
     let found: Vec<At<'a, Foreign>> = all.filter(|at| at.view.name == name).collect();
     match found[..] {
         [] => {
-            let why = format!("`adopt` names {name}, which no readable host has");
-            let hint = "`tiedown volumes list` shows volumes, `tiedown plan` what is not ours; if it \
-                        was adopted before, take the line out";
-            blocked(why, hint)
+            let hint = "`tiedown volumes list` shows volumes, `tiedown plan` what is not ours; what \
+                        was adopted before is a volume of the fleet now: take the line out";
+            blocked("no readable host has it".into(), hint)
         }
         [at] => match &at.view.cannot {
             None => Ok(at),
             Some(why) => {
-                let why = format!("{name} on {} cannot be adopted: {why}", at.host);
+                let why = format!("what {} has cannot be adopted: {why}", at.host);
                 blocked(why, "copy its files into a new volume")
             }
         },
         [..] => {
             let names: Vec<&str> = found.iter().map(|at| at.host.as_str()).collect();
-            let why = format!("`adopt` names {name}, which is on {}", names.join(", "));
+            let why = format!("it is on {}", names.join(", "));
             blocked(why, "give all but one another name")
         }
     }

@@ -344,7 +344,7 @@ fn claim_volume(
         }
         Origin::Foreign(at) => {
             let new = VolumeSpec { size: at.view.size, ..new };
-            let why = alloc::format!("the manifest names it: {}", at.view.whose);
+            let why = alloc::format!("a person names it: {}", at.view.whose);
             changes.push(wording::adopted(name, &at.view.name, &new, &why));
             let ends = (new.id.clone(), new.size);
             steps.push(step::adopt_volume(name, pool, &at.view.name, new));

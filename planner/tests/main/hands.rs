@@ -6,7 +6,7 @@ mod snapshots;
 use crate::fleet::Fleet;
 use crate::fleet::config::{Config, Event};
 use planner::Planned;
-use planner::by_hand::{Request, plan};
+use planner::by_hand::{Given, Request, plan};
 use planner::check::{Rule, World, check};
 use planner::model::id::VolumeId;
 use planner::model::slot::SlotId;
@@ -254,7 +254,7 @@ fn a_slot_that_waits_for_its_volume_is_given_it() {
     let all = retired(&fleet);
     let second = all.iter().find(|(was, _)| *was != wanted).unwrap().1.clone();
     let adopt = |volume: &VolumeId, slot: &SlotId| Request::Adopt {
-        volume: volume.clone(),
+        given: Given::Retired(volume.clone()),
         slot: slot.clone(),
     };
     assert_refused(
@@ -274,4 +274,50 @@ fn a_slot_that_waits_for_its_volume_is_given_it() {
     let first = all.iter().find(|(was, _)| *was == wanted).unwrap().1.clone();
     assert_refused(&fleet, &adopt(&first, &wanted), "the slot has its own already");
     assert_refused(&fleet, &adopt(&second, &wanted), "it is the own of web/app/ewr/1");
+}
+
+#[test]
+fn what_is_foreign_is_given_to_a_slot_also_when_that_was_cut_short() {
+    let mut fleet = settled(&web(1, "\"10GB\""));
+    fleet.config = config(&web(2, "\"10GB\""));
+    fleet.happen(&Event::Foreign {
+        host: "ewr-2".parse().unwrap(),
+        name: "old-notes".to_string(),
+        size: "8GB".to_string(),
+        adoptable: true,
+    });
+    fleet.happen(&Event::Foreign {
+        host: "ewr-1".parse().unwrap(),
+        name: "vm-disk".to_string(),
+        size: "1GB".to_string(),
+        adoptable: false,
+    });
+    let (first, second) = (slot("web/app/ewr/1"), slot("web/app/ewr/2"));
+    let adopt = |name: &str, slot: &SlotId| Request::Adopt {
+        given: Given::Foreign(name.to_string()),
+        slot: slot.clone(),
+    };
+    assert_refused(&fleet, &adopt("new-notes", &second), "no readable host has it");
+    assert_refused(&fleet, &adopt("vm-disk", &second), "cannot be adopted: it is no copy");
+    assert_refused(&fleet, &adopt("old-notes", &first), "the slot has its own already");
+    assert_refused(&fleet, &adopt("old-notes", &slot("web/app/ewr/3")), "no manifest asks for");
+
+    let planned = by_hand(&fleet, &adopt("old-notes", &second));
+    let verbs: Vec<_> = planned.plan.changes.iter().map(|change| change.verb).collect();
+    assert_eq!(verbs, [Verb::Create, Verb::Adopt], "{}", shown(&planned));
+    assert!(shown(&planned).contains("a person names it: a copy of vol_"), "{}", shown(&planned));
+    fleet.apply_until(&planned.plan, 1);
+    assert!(fleet.claims.slots[&second].applied.is_none(), "only the claim was written");
+    // Nobody starts it empty meanwhile, and the way out is told.
+    let between = fleet.plan();
+    assert!(between.plan.is_empty(), "{}", shown(&between));
+    assert!(shown(&between).contains("tiedown volumes adopt"), "{}", shown(&between));
+
+    let planned = by_hand(&fleet, &adopt("old-notes", &second));
+    assert!(shown(&planned).contains("its adoption was begun before"), "{}", shown(&planned));
+    assert!(planned.plan.changes.iter().all(|change| change.object.slot() == Some(&second)));
+    fleet.apply(&planned.plan, &BTreeSet::new());
+    assert_eq!(fleet.machines.values().map(|machine| machine.foreign.len()).sum::<usize>(), 1);
+    let again = fleet.plan();
+    assert!(again.plan.is_empty(), "{}", shown(&again));
 }

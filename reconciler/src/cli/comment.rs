@@ -7,7 +7,7 @@ use super::global::Global;
 use super::output::{Format, Output};
 use super::plan::of_report;
 use super::review::{Made, Subject};
-use crate::forge::place::{self, Kind, Said};
+use crate::forge::place::{self, Kind, Place, Said, Unsaid};
 use crate::forge::requirement::{Requirement, judge};
 use crate::forge::{Forge, Kept, State, mark};
 use planner::model::permit::Permits;
@@ -37,9 +37,9 @@ pub(super) struct Args {
     subject: Subject,
 }
 
-/// Where a change is reviewed.
+/// Where changes are reviewed.
 #[derive(Debug, clap::Args)]
-pub(super) struct ForgeArgs {
+pub(super) struct SiteArgs {
     /// What is spoken there: github, gitlab, gitea or forgejo.
     #[arg(long, value_name = "KIND", value_parser = kind, help_heading = "Forge")]
     forge: Option<Kind>,
@@ -49,6 +49,13 @@ pub(super) struct ForgeArgs {
     /// Which repository, as OWNER/NAME.
     #[arg(long, value_name = "NAME", help_heading = "Forge")]
     repository: Option<String>,
+}
+
+/// Where a change is reviewed.
+#[derive(Debug, clap::Args)]
+pub(super) struct ForgeArgs {
+    #[command(flatten)]
+    site: SiteArgs,
     /// Which pull or merge request.
     #[arg(long, value_name = "N", help_heading = "Forge")]
     number: Option<u64>,
@@ -67,27 +74,39 @@ fn name(name: &str) -> Result<String, String> {
     Err("1 to 60 letters, digits, spaces, `.`, `_` and `/`".to_owned())
 }
 
-impl ForgeArgs {
-    /// The forge, with the token of the environment.
-    pub(super) fn open(&self) -> Result<Forge, Usage> {
+impl SiteArgs {
+    /// The place, the number of the change if there is one, and the token of the environment.
+    pub(super) fn find(&self, number: Option<u64>) -> Result<(Place, Option<u64>, String), Usage> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let said = Said {
             kind: self.forge,
             api: self.api.clone(),
             repository: self.repository.clone(),
-            number: self.number,
+            number,
         };
-        let place = place::find(&said, variable).map_err(|unsaid| {
-            Usage::new(unsaid.to_string(), "the CI systems that are known say all of it themselves")
-        })?;
+        let (place, number) = place::find(&said, variable).map_err(unsaid)?;
         let tokens = place.kind.tokens();
         let token = tokens.iter().find_map(|name| variable(name));
         let token = token.ok_or_else(|| {
             let message = "there is no token for the forge in the environment";
             Usage::new(message, format!("set {}", tokens.join(", or ")))
         })?;
-        Ok(Forge::new(place, token))
+        Ok((place, number, token))
     }
+}
+
+impl ForgeArgs {
+    /// The forge, with the token of the environment.
+    pub(super) fn open(&self) -> Result<Forge, Usage> {
+        let (place, number, token) = self.site.find(self.number)?;
+        let lack = Unsaid("which pull or merge request it is: --number");
+        let number = number.ok_or(lack).map_err(unsaid)?;
+        Ok(Forge::new(place, number, token))
+    }
+}
+
+fn unsaid(unsaid: Unsaid) -> Usage {
+    Usage::new(unsaid.to_string(), "the CI systems that are known say all of it themselves")
 }
 
 pub(super) async fn run(args: &Args, global: &Global, output: Output) -> anyhow::Result<Ending> {
@@ -129,7 +148,12 @@ async fn told(
     let mut is_newest = true;
     if let Some(commit) = &commit {
         let context = format!("{}/plan", args.name);
-        forge.status(commit, &context, state, summary).await?;
+        match forge.status(commit, &context, state, summary).await {
+            Err(error) if error.is_foreign_commit() => {
+                output.warn("GitLab keeps no status of a commit that is in no branch of its own");
+            }
+            set => set?,
+        }
         is_newest = forge.head().await? == *commit;
     }
     let word = match is_newest {

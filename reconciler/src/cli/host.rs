@@ -37,7 +37,7 @@ enum What {
 /// Make the volume group and the thin pool that tiedown.toml names for a host, on bare disks.
 ///
 /// Shows what it will do, and asks. A disk that carries anything, or is in use, is never touched.
-/// What is there already is left as it is, so it can be run again.
+/// What is there already is left as it is, so it can be run again, also where it was cut short.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tiedown host init ewr-1 --disk /dev/nvme1n1
@@ -84,6 +84,9 @@ async fn init(args: &InitArgs, settings: &Settings, output: Output) -> anyhow::R
     };
     let work = Work { host, storage, ground, key_file };
     let told = work.told(settings);
+    for left in &work.ground.left {
+        output.say(&format!("Note: {left}\n"));
+    }
     if told.is_empty() {
         return tell(&told, "Nothing to do: group and pool are there.", output);
     }
@@ -162,6 +165,12 @@ impl Work<'_> {
                 "  + volume group {group} on {}: room for the marks of 90,000 volumes, nothing \
                  activated at boot",
                 disks.join(", ")
+            ));
+        }
+        if let Some(size) = self.ground.begun {
+            lines.push(format!(
+                "  - volume {group}/{pool} of {size}: the beginning of the pool, whose making was \
+                 cut short; it holds nothing"
             ));
         }
         match self.ground.pool {

@@ -171,6 +171,10 @@ fn wanted(args: &Systemd, global: &Global, output: Output) -> anyhow::Result<Wan
     let abilities = Abilities::probe()?;
     let settings = global.settings(&global.snapshot(&repository)?, &abilities, output)?;
     warn_of_keys(&settings, output);
+    if let Some((why, hint)) = settings.require.unasked() {
+        output.warn(why);
+        output.hint(hint);
+    }
     let text = |path: PathBuf| path.display().to_string();
     let absolute = |path: &Path| anyhow::Ok(text(std::path::absolute(path)?));
     let mut reading: Vec<String> = Vec::new();

@@ -55,6 +55,10 @@ pub(super) struct Args {
     /// Answer HTTP here: /healthz, /readyz, /metrics, /api/v1/… and /webhook.
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "once")]
     listen: Option<SocketAddr>,
+    /// Let whoever reaches it read /api, also from elsewhere: such as jobs that plan what comes from
+    /// forks, and have no token.
+    #[arg(long, requires = "listen")]
+    public: bool,
     /// Who may vouch for a commit by signing it, or a tag of it, with an ssh key: a file of allowed
     /// signers, as ssh-keygen reads it. What they signed needs no approval.
     #[arg(long, value_name = "FILE")]
@@ -141,7 +145,7 @@ async fn daemon(
         None => Some(passes.follow.watch(Arc::clone(&triggers))?),
     };
     if let Some(address) = args.listen {
-        listen(address, shown, &triggers).await?;
+        listen(address, args.public, shown, &triggers).await?;
     }
     let poll = args.poll.unwrap_or(if args.remote.is_some() { 60 } else { 1 });
     let timing = Timing {
@@ -172,17 +176,23 @@ async fn daemon(
     }
 }
 
-/// Answers HTTP from now on. What is said over the network to everybody needs a token.
+/// Answers HTTP from now on. What is said over the network to everybody needs a token, or somebody
+/// who wants it so.
 async fn listen(
     address: SocketAddr,
+    public: bool,
     shown: &Arc<Shown>,
     triggers: &Arc<Triggers>,
 ) -> anyhow::Result<()> {
     let secret = |name: &str| std::env::var(name).ok().filter(|secret| !secret.is_empty());
     let token = secret(API_TOKEN);
-    if !address.ip().is_loopback() && token.is_none() {
+    if public && token.is_some() {
+        let message = "/api is either public or has a token";
+        return Err(Usage::new(message, format!("unset {API_TOKEN}, or omit --public")).into());
+    }
+    if !address.ip().is_loopback() && token.is_none() && !public {
         let message = format!("{address} can be reached from elsewhere, and /api has no token");
-        let hint = format!("set {API_TOKEN}, or listen on 127.0.0.1");
+        let hint = format!("set {API_TOKEN}, listen on 127.0.0.1, or say --public");
         return Err(Usage::new(message, hint).into());
     }
     let listener = TcpListener::bind(address).await;

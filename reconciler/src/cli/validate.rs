@@ -11,7 +11,7 @@ use crate::prepare::{
 };
 use crate::settings::load::{SettingsError, load};
 use crate::settings::problem::Problem as Clash;
-use crate::settings::{FILE, Machine};
+use crate::settings::{FILE, Machine, ServeSettings};
 use anyhow::Context;
 use planner::manifest::problem::Problem;
 use serde_json::{Value, json};
@@ -96,6 +96,12 @@ fn of_fleet(global: &Global, output: Output) -> anyhow::Result<Found> {
         }
         Err(error) => return Err(error.into()),
     };
+    if let Some(settings) = settings.as_ref().filter(|all| all.serve != ServeSettings::default())
+        && let Some((why, hint)) = settings.require.unasked()
+    {
+        output.warn(&format!("{FILE} has [serve] and [require]: {why}"));
+        output.hint(hint);
+    }
     let (manifests, patterns) = match &settings {
         Some(settings) => read_manifests(&snapshot, settings)?,
         None => read_usual_manifests(&snapshot)?,

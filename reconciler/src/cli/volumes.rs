@@ -11,7 +11,7 @@ use super::status::sizes_not_enforced;
 use crate::pass::Looked;
 use crate::volumes::{Volume, volumes};
 use executor::observe::{Checks, observe};
-use planner::by_hand::Request;
+use planner::by_hand::{Given, Request};
 use planner::model::id::VolumeId;
 use planner::model::name::SnapshotName;
 use planner::model::observed::HostView;
@@ -115,11 +115,16 @@ struct DestroyArgs {
     how: How,
 }
 
-/// Give a retired volume to a slot that is wanted and has none of its own, and start the slot.
+/// Give a retired or foreign volume to a slot that is wanted and has none of its own, and start the slot.
+///
+/// A foreign one is what `tiedown plan` says is not ours, by the name that its host has for it: a copy of
+/// another fleet's volume becomes the slot's own, with its data.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  tiedown volumes adopt vol_0123456789abcdef web/app/ewr/1")]
+#[command(after_help = "Examples:
+  tiedown volumes adopt vol_0123456789abcdef web/app/ewr/1
+  tiedown volumes adopt old-notes web/app/ewr/2")]
 struct AdoptArgs {
-    /// The volume's id.
+    /// The id of the retired volume, or the name of the foreign one.
     #[arg(value_name = "VOLUME")]
     volume: String,
     /// APP/GROUP/REGION/N.
@@ -263,10 +268,14 @@ fn question(looked: &Looked) -> String {
 }
 
 async fn adopt(args: &AdoptArgs, global: &Global, output: Output) -> anyhow::Result<Exit> {
-    let (volume, slot) = (volume_id(&args.volume)?, by_hand::slot(&args.slot)?);
+    let slot = by_hand::slot(&args.slot)?;
+    let given = match VolumeId::parse(&args.volume) {
+        Ok(volume) => Given::Retired(volume),
+        Err(_) => Given::Foreign(args.volume.clone()),
+    };
     let wish = Wish {
-        purpose: format!("adopt {volume} for {slot}"),
-        request: Request::Adopt { volume, slot },
+        purpose: format!("adopt {} for {slot}", args.volume),
+        request: Request::Adopt { given, slot },
         permits: Permits::NONE,
         how: &args.how,
         question: None,

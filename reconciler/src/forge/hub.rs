@@ -2,7 +2,7 @@
 //! statuses, pull requests have reviews.
 
 use super::place::Kind;
-use super::{Check, Comment, Forge, ForgeError, Pull, State};
+use super::{Check, Comment, Forge, ForgeError, Open, Pull, State};
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,6 +24,7 @@ struct Said {
 
 #[derive(Deserialize)]
 struct PullRequest {
+    number: u64,
     head: Side,
     base: Side,
 }
@@ -33,6 +34,13 @@ struct Side {
     sha: String,
     #[serde(rename = "ref")]
     name: String,
+    /// Nothing where a fork is gone.
+    repo: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    id: u64,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +65,9 @@ struct Review {
     official: Option<bool>,
     #[serde(default)]
     dismissed: bool,
+    /// Gitea: whether what it is of was changed since.
+    #[serde(default)]
+    stale: bool,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +100,7 @@ fn repository(forge: &Forge) -> String {
 }
 
 pub(super) async fn comments(forge: &Forge) -> Result<Vec<Comment>, ForgeError> {
-    let path = format!("{}/issues/{}/comments", repository(forge), forge.place.number);
+    let path = format!("{}/issues/{}/comments", repository(forge), forge.number);
     let said: Vec<Said> = match forge.place.kind {
         // It gives all of them at once.
         Kind::Gitea => forge.get(&path).await?,
@@ -110,7 +121,7 @@ pub(super) async fn write(forge: &Forge, old: Option<u64>, body: &str) -> Result
     match old {
         Some(id) => forge.send(Method::PATCH, &format!("{issues}/comments/{id}"), &body).await,
         None => {
-            let path = format!("{issues}/{}/comments", forge.place.number);
+            let path = format!("{issues}/{}/comments", forge.number);
             forge.send(Method::POST, &path, &body).await
         }
     }
@@ -121,8 +132,24 @@ pub(super) async fn delete(forge: &Forge, id: u64) -> Result<(), ForgeError> {
     forge.ask(Method::DELETE, &path, None).await.map(drop)
 }
 
+pub(super) async fn open_changes(forge: &Forge) -> Result<Vec<Open>, ForgeError> {
+    let requests: Vec<PullRequest> =
+        forge.list(&format!("{}/pulls?state=open", repository(forge))).await?;
+    let open = |PullRequest { number, head, base }: PullRequest| {
+        let id = |side: &Side| side.repo.as_ref().map(|repository| repository.id);
+        Open {
+            number,
+            is_of_fork: id(&head).is_none() || id(&head) != id(&base),
+            head: head.sha,
+            base: base.name,
+            reference: format!("refs/pull/{number}/head"),
+        }
+    };
+    Ok(requests.into_iter().map(open).collect())
+}
+
 async fn request(forge: &Forge) -> Result<PullRequest, ForgeError> {
-    forge.get(&format!("{}/pulls/{}", repository(forge), forge.place.number)).await
+    forge.get(&format!("{}/pulls/{}", repository(forge), forge.number)).await
 }
 
 pub(super) async fn head(forge: &Forge) -> Result<String, ForgeError> {
@@ -153,7 +180,7 @@ pub(super) async fn pull(forge: &Forge) -> Result<Pull, ForgeError> {
     let branch = format!("{repository}/branches/{}", super::place::escaped(&request.base.name));
     let base: Branch = forge.get(&branch).await?;
     let reviews: Vec<Review> =
-        forge.list(&format!("{repository}/pulls/{}/reviews", forge.place.number)).await?;
+        forge.list(&format!("{repository}/pulls/{}/reviews", forge.number)).await?;
     let head = request.head.sha;
     let mut pull = Pull { base: base.commit.id, ..Pull::default() };
     for (who, is_approval) in words(&reviews, &head) {
@@ -180,7 +207,7 @@ fn words<'r>(reviews: &'r [Review], head: &str) -> BTreeMap<&'r str, bool> {
             let is = review.author_association.as_deref().unwrap_or_default();
             matches!(is, "OWNER" | "MEMBER" | "COLLABORATOR")
         });
-        let is_of_head = review.commit_id.as_deref() == Some(head);
+        let is_of_head = review.commit_id.as_deref() == Some(head) && !review.stale;
         match review.state.as_str() {
             _ if review.dismissed || review.state == "DISMISSED" => {
                 words.remove(user.login.as_str());
@@ -234,6 +261,7 @@ mod tests {
             author_association: Some(is.to_owned()),
             official: None,
             dismissed: false,
+            stale: who == "g",
         };
         let reviews = [
             review("a", "APPROVED", "old", "MEMBER"),
@@ -245,6 +273,7 @@ mod tests {
             review("e", "APPROVED", "head", "MEMBER"),
             review("f", "APPROVED", "head", "MEMBER"),
             review("f", "DISMISSED", "head", "MEMBER"),
+            review("g", "APPROVED", "head", "MEMBER"),
         ];
         let told: Vec<(&str, bool)> = words(&reviews, "head").into_iter().collect();
         assert_eq!(told, [("b", false), ("d", true), ("e", true)]);

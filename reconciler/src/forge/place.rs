@@ -35,7 +35,7 @@ impl Kind {
     }
 }
 
-/// One change on one forge.
+/// One repository on one forge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// What is spoken there.
@@ -44,8 +44,6 @@ pub struct Place {
     pub api: String,
     /// `OWNER/NAME`; of GitLab also the project's number.
     pub repository: String,
-    /// The number of the pull or merge request.
-    pub number: u64,
 }
 
 /// What is said about it; nothing where the environment shall say it.
@@ -66,11 +64,15 @@ pub struct Said {
 #[error("it is not said {0}")]
 pub struct Unsaid(pub &'static str);
 
-/// Finds the place, from what is said and from variables.
+/// Finds the place, and the number of the pull or merge request if there is one, from what is said
+/// and from variables.
 ///
 /// # Errors
 /// [`Unsaid`].
-pub fn find(said: &Said, variable: impl Fn(&str) -> Option<String>) -> Result<Place, Unsaid> {
+pub fn find(
+    said: &Said,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(Place, Option<u64>), Unsaid> {
     let is = |name: &str, value: &str| variable(name).as_deref() == Some(value);
     let known = if is("CI", "woodpecker") {
         woodpecker(&variable)
@@ -109,9 +111,8 @@ pub fn find(said: &Said, variable: impl Fn(&str) -> Option<String>) -> Result<Pl
     let api = api.ok_or(Unsaid("where the forge's API is: --api"))?;
     let repository = said.repository.clone().or(known.repository);
     let repository = repository.ok_or(Unsaid("which repository it is: --repository"))?;
-    let number = said.number.or(known.number);
-    let number = number.ok_or(Unsaid("which pull or merge request it is: --number"))?;
-    Ok(Place { kind, api: api.trim_end_matches('/').to_owned(), repository, number })
+    let place = Place { kind, api: api.trim_end_matches('/').to_owned(), repository };
+    Ok((place, said.number.or(known.number)))
 }
 
 fn woodpecker(variable: &impl Fn(&str) -> Option<String>) -> Said {
@@ -147,7 +148,7 @@ pub(super) fn escaped(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn with(variables: &[(&str, &str)], said: &Said) -> Result<Place, Unsaid> {
+    fn with(variables: &[(&str, &str)], said: &Said) -> Result<(Place, Option<u64>), Unsaid> {
         find(said, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -158,7 +159,7 @@ mod tests {
     fn a_ci_system_says_where_it_is() {
         let place = |kind, api: &str, repository: &str, number| {
             let (api, repository) = (api.to_owned(), repository.to_owned());
-            Ok(Place { kind, api, repository, number })
+            Ok((Place { kind, api, repository }, Some(number)))
         };
         let mut actions = vec![
             ("GITHUB_ACTIONS", "true"),
@@ -193,11 +194,11 @@ mod tests {
         assert_eq!(with(&woodpecker, &Said::default()), tea);
         // What is said counts, and what is not said anywhere is asked for.
         let said = Said { number: Some(3), ..Said::default() };
-        assert_eq!(with(&woodpecker, &said).unwrap().number, 3);
+        assert_eq!(with(&woodpecker, &said).unwrap().1, Some(3));
         let said = Said { kind: Some(Kind::Gitea), ..Said::default() };
         assert_eq!(with(&lab, &said), Err(Unsaid("where the forge's API is: --api")));
         assert!(with(&[], &Said::default()).is_err());
-        assert!(with(&lab[..3], &Said::default()).is_err());
+        assert_eq!(with(&lab[..3], &Said::default()).unwrap().1, None);
     }
 
     #[test]

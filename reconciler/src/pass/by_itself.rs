@@ -15,9 +15,11 @@ use planner::by_itself::{Leave, Waiting, divide};
 use planner::check::Checked;
 use planner::model::host::HostState;
 use planner::model::name::AppName;
+use planner::model::object::Object;
 use planner::model::observed::HostView;
 use planner::model::time::Timestamp;
 use planner::plan::Plan;
+use planner::report::{Kind, Line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -70,6 +72,11 @@ impl Ask<'_> {
         let mut divided = divide(&looked.plan, &leave);
         divided.waiting.splice(0..0, known.rules.waiting.clone());
         divided.tell(&mut looked.report);
+        if let Some((why, hint)) = self.settings.require.unasked() {
+            let (why, hint) = (why.to_owned(), Some(hint.to_owned()));
+            looked.report.lines.push(Line { kind: Kind::Note, object: Object::Fleet, why, hint });
+            looked.report.lines.sort();
+        }
         let checked = self.judge(&divided.now, &looked.observed, &looked.claims)?;
         let setbacks = known.orders.iter().filter_map(|order| match order {
             Order::Setback { app, failures, .. } => Some((app.clone(), *failures)),

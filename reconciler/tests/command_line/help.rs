@@ -4,7 +4,7 @@ use super::repo::Repo;
 use std::fs;
 use std::path::Path;
 
-const COMMANDS: [&str; 55] = [
+const COMMANDS: [&str; 56] = [
     "",
     "init",
     "doctor",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 55] = [
     "edit size",
     "plan",
     "comment",
+    "changes",
     "apply",
     "observe",
     "simulate",

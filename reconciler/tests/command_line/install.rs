@@ -100,6 +100,30 @@ fn keys_that_a_unit_cannot_open_are_told_of() {
     }
 }
 
+#[test]
+fn nobody_believes_that_passes_by_themselves_ask_for_requirements() {
+    let repo = Repo::new();
+    let settings = fs::read_to_string(repo.dir().join("tiedown.toml")).unwrap();
+    let settings = format!("{settings}[policy]\nauto = \"none\"\n[require]\napprovals = 1\n");
+    repo.write("tiedown.toml", &settings);
+    repo.commit();
+    let told = "do not ask for [require]";
+    // Where no passes run by themselves there is nothing to say.
+    let said = repo.run(&["validate"]);
+    assert!(said.code == 0 && !said.err.contains(told), "{said}");
+    repo.write("tiedown.toml", &format!("{settings}[serve]\ninterval = \"1h\"\n"));
+    repo.commit();
+    let said = repo.run(&["validate"]);
+    assert!(said.code == 0 && said.err.contains(told), "{said}");
+    let units = repo.dir().join("../units");
+    fs::create_dir(&units).unwrap();
+    let into = units.to_str().unwrap();
+    let said = repo.run(&["install", "systemd", "--auto-approve", "--into", into]);
+    assert!(said.code == 0 && said.err.contains(told), "{said}");
+    let said = repo.run(&["serve", "--once"]);
+    assert!(said.out.contains(told) && said.out.contains("protect the branch"), "{said}");
+}
+
 /// What systemd itself says of the units.
 fn verify(units: &std::path::Path) {
     let analyze = "/usr/bin/systemd-analyze";

@@ -2,6 +2,7 @@
 
 use super::fleet::{Fleet, eventually, store_manifest};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn json(fleet: &Fleet, args: &[&str]) -> Value {
@@ -30,6 +31,8 @@ fn what_is_done_by_hand_is_told_line_by_line() {
     assert_eq!(told(&["restart"]), 8, "it is held");
     assert_eq!(told(&["unhold"]), 0);
     assert_eq!(told(&["restart"]), 0);
+    // The slot has its own volume, so nothing else becomes it.
+    assert_eq!(told(&["volumes", "adopt", "old-notes"]), 8);
 }
 
 /// Ids of retired volumes with the slots that they were of.
@@ -168,15 +171,16 @@ fn a_retired_volume_is_listed_and_destroyed_when_all_say_so() {
     fleet.assert_fixpoint();
 }
 
-#[test]
-fn a_volume_of_another_fleet_is_adopted_by_a_line_with_its_data() {
-    let old = Fleet::new(218);
+/// A fleet with one slot in `ord` and, beside its volume, `old-notes`: a copy of the volume of
+/// another fleet, with what was written there.
+fn beside_old_notes(old: u8, new: u8) -> (Fleet, PathBuf) {
+    let old = Fleet::new(old);
     old.store("one", "{ ewr = 1 }");
     old.commit("first");
     old.apply();
     old.post_everywhere("kept");
     assert_eq!(old.run(&["down"]).code, 0);
-    let fleet = Fleet::new(219);
+    let fleet = Fleet::new(new);
     fleet.store("one", "{ ord = 1 }");
     fleet.commit("makes the pool of ord-1");
     fleet.apply();
@@ -185,6 +189,36 @@ fn a_volume_of_another_fleet_is_adopted_by_a_line_with_its_data() {
     let place = fleet.state().join("hosts/ord-1/volumes/old-notes");
     let copied = Command::new("cp").arg("-a").arg(&volume).arg(&place).status().unwrap();
     assert!(copied.success());
+    (fleet, place)
+}
+
+/// The second slot has what the other fleet's volume had.
+fn assert_has_old_notes(fleet: &Fleet, place: &Path) {
+    let slots = fleet.slots();
+    let (_, address, _) = slots.iter().find(|(slot, ..)| slot == "store/app/ord/2").unwrap();
+    assert_eq!(fleet.lines(address), "kept store/app/ewr/1\n");
+    assert!(!place.exists());
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+}
+
+#[test]
+fn a_volume_of_another_fleet_is_adopted_by_hand_with_its_data() {
+    let (fleet, place) = beside_old_notes(60, 61);
+    fleet.store("one", "{ ord = 2 }");
+    fleet.commit("a second slot");
+    let said = fleet.run(&["volumes", "adopt", "old-notes", "store/app/ord/2"]);
+    assert_eq!(said.code, 0, "{said}");
+    assert!(said.out.contains("Plan: 1 to import, 1 to add, 0 to change, 0 to destroy."), "{said}");
+    assert_has_old_notes(&fleet, &place);
+    let said = fleet.run(&["volumes", "adopt", "old-notes", "store/app/ord/2"]);
+    assert_eq!(said.code, 8, "{said}");
+    assert!(said.out.contains("old-notes is not adopted: no readable host has it"), "{said}");
+}
+
+#[test]
+fn a_volume_of_another_fleet_is_adopted_by_a_line_with_its_data() {
+    let (fleet, place) = beside_old_notes(218, 219);
     let said = fleet.run(&["plan"]);
     assert_eq!(said.code, 0, "{said}");
     assert!(said.out.contains("old-notes on ord-1: it seems to be a copy of vol_"), "{said}");
@@ -200,12 +234,7 @@ fn a_volume_of_another_fleet_is_adopted_by_a_line_with_its_data() {
     assert_eq!(said.code, 0, "{said}");
     assert!(said.out.contains("Plan: 1 to import, 1 to add, 0 to change, 0 to destroy."), "{said}");
     assert!(said.out.contains("Applied: 1 imported, 1 added, 0 changed, 0 destroyed."), "{said}");
-    let slots = fleet.slots();
-    let (_, address, _) = slots.iter().find(|(slot, ..)| slot == "store/app/ord/2").unwrap();
-    assert_eq!(fleet.lines(address), "kept store/app/ewr/1\n");
-    assert!(!place.exists());
-    fleet.assert_one_to_one();
-    fleet.assert_fixpoint();
+    assert_has_old_notes(&fleet, &place);
 }
 
 #[test]

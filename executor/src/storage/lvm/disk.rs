@@ -4,7 +4,7 @@
 use super::header;
 use super::kernel::{self, Mapped};
 use super::program::{lvm, program, run, status};
-use super::{HEADER, LvmStorage, Volume, io, unreadable};
+use super::{HEADER, LvmStorage, Volume, io, signature, unreadable};
 use crate::names::{self, DATA, VolumeDir};
 use crate::storage::StorageError;
 use crate::{durable, keys};
@@ -23,9 +23,6 @@ const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// blkid(8): nothing was found.
-const NOTHING_FOUND: i32 = 2;
 
 impl LvmStorage {
     /// Activates and decrypts a formatted volume; says where it is. Already open is fine, if it
@@ -99,9 +96,7 @@ impl LvmStorage {
         let name = names::mapped(&self.group, id.as_str());
         let device = kernel::node(&name, &self.thin(volume)?)?;
         // Reads past the page cache's view of a device of the same number that went before.
-        let command = program("blkid")?.args(["-p", "-o", "export"]).arg(&device);
-        let found = status(format!("looking at what volume {id} holds"), command).await?;
-        if found != NOTHING_FOUND {
+        if let Some(found) = signature::found(&format!("volume {id}"), &device).await? {
             let found =
                 format!("is to be formatted, and blkid says {found}: it may hold something");
             return Err(super::conflict(id, found));

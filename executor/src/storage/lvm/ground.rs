@@ -1,14 +1,16 @@
 //! What a pool stands on: the disks, and the volume group on them. Made once for a host, on disks
 //! that carry nothing.
 
+use super::listing::Snapshot;
 use super::pool::{bytes, metadata_of};
-use super::program::{lvm, program, run, status};
-use super::report::{self, PhysicalVolume};
-use super::{LvmStorage, conflict_of, io, unreadable};
+use super::program::{lvm, program, run};
+use super::report::{self, LogicalVolume, PhysicalVolume};
+use super::{LvmStorage, conflict_of, io, signature, unreadable};
 use crate::ensure::Ensured;
 use crate::storage::{PoolMarks, StorageError};
 use planner::model::size::Size;
 use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -23,9 +25,6 @@ const EXTENT: Size = Size::from_mib(4);
 /// What is left free in the group, in hundredths: a pool that fills up can be extended at once.
 const LEFT_FREE: u64 = 2;
 
-/// blkid(8): nothing was found.
-const NOTHING_FOUND: i32 = 2;
-
 /// What there is to be made for a pool, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ground {
@@ -35,6 +34,10 @@ pub struct Ground {
     pub pool: Option<(Size, Size)>,
     /// Whether the pool is there, and is only to be marked.
     pub bare: bool,
+    /// The size of what is left of a pool whose making was cut short. It goes first.
+    pub begun: Option<Size>,
+    /// Volumes that may be left from such a making, each with what to do about it, in words.
+    pub left: Vec<String>,
 }
 
 impl LvmStorage {
@@ -51,50 +54,85 @@ impl LvmStorage {
     ) -> Result<Ground, StorageError> {
         let known = physical_volumes().await?;
         let own: Vec<_> = known.iter().filter(|pv| pv.group == self.group).collect();
-        let mut ground = Ground::default();
-        let free = if let Some(first) = own.first() {
-            for disk in disks {
-                if !own.iter().any(|pv| is_same(Path::new(&pv.name), disk)) {
-                    let found = format!("is not of group {}, which is there already", self.group);
-                    return Err(conflict_of(disk, found));
+        let Some(first) = own.first() else { return self.look_at_disks(disks, size).await };
+        for disk in disks {
+            if !own.iter().any(|pv| is_same(Path::new(&pv.name), disk)) {
+                let found = format!("is not of group {}, which is there already", self.group);
+                return Err(conflict_of(disk, found));
+            }
+        }
+        self.look_at_group(first.group_free, size).await
+    }
+
+    /// What there is to be made in a group that is there, with so much free.
+    async fn look_at_group(&self, free: Size, size: Option<Size>) -> Result<Ground, StorageError> {
+        let snapshot = self.read().await?;
+        let mut ground = Ground { left: self.left(&snapshot), ..Ground::default() };
+        if let Some(begun) = self.begun_pool(&snapshot) {
+            ground.begun = Some(begun.size);
+            // What is to be removed, and the spare of its size, which LVM takes again.
+            let free = free.plus(begun.size).plus(begun.size);
+            ground.pool = Some(self.fitting(free, size, &ground.left)?);
+            return Ok(ground);
+        }
+        if let Some((lv, marks)) = self.pool_marks(&snapshot)? {
+            if marks.fleet != self.fleet || marks.host != self.host {
+                let found = format!("is of {} of fleet {}", marks.host, marks.fleet);
+                return Err(StorageError::Conflict { what: self.what(), found });
+            }
+            return match size.filter(|size| *size != lv.size) {
+                None => Ok(ground),
+                Some(size) => {
+                    let found = format!("is there already, of {}, not {size}", lv.size);
+                    Err(StorageError::Conflict { what: self.what(), found })
                 }
-            }
-            let snapshot = self.read().await?;
-            if let Some((lv, marks)) = self.pool_marks(&snapshot)? {
-                if marks.fleet != self.fleet || marks.host != self.host {
-                    let found = format!("is of {} of fleet {}", marks.host, marks.fleet);
-                    return Err(StorageError::Conflict { what: self.what(), found });
-                }
-                return match size.filter(|size| *size != lv.size) {
-                    None => Ok(ground),
-                    Some(size) => {
-                        let found = format!("is there already, of {}, not {size}", lv.size);
-                        Err(StorageError::Conflict { what: self.what(), found })
-                    }
-                };
-            }
-            if let Some(lv) = snapshot.volumes.get(&self.pool) {
-                ground.pool = Some((lv.size, Size::ZERO));
-                ground.bare = true;
-                return Ok(ground);
-            }
-            first.group_free
-        } else {
-            if disks.is_empty() {
-                let found = "is not there, and no disk was named for it".to_owned();
-                return Err(StorageError::Conflict { what: self.group_name(), found });
-            }
-            let mut chosen = Vec::new();
-            for disk in disks {
-                chosen.push((disk.clone(), bare_disk(disk).await?));
-            }
-            let sizes = chosen.iter().map(|(_, size)| usable(*size));
-            let free = sizes.fold(Size::ZERO, Size::plus);
-            ground.group = Some(chosen);
-            free
-        };
-        ground.pool = Some(self.fitting(free, size)?);
+            };
+        }
+        if let Some(lv) = snapshot.volumes.get(&self.pool) {
+            ground.pool = Some((lv.size, Size::ZERO));
+            ground.bare = true;
+            return Ok(ground);
+        }
+        ground.pool = Some(self.fitting(free, size, &ground.left)?);
         Ok(ground)
+    }
+
+    /// What there is to be made on disks without a group.
+    async fn look_at_disks(
+        &self,
+        disks: &[PathBuf],
+        size: Option<Size>,
+    ) -> Result<Ground, StorageError> {
+        if disks.is_empty() {
+            let found = "is not there, and no disk was named for it".to_owned();
+            return Err(StorageError::Conflict { what: self.group_name(), found });
+        }
+        let (mut chosen, mut free) = (Vec::new(), Size::ZERO);
+        for disk in disks {
+            let size = bare_disk(disk).await?;
+            free = free.plus(usable(size));
+            chosen.push((disk.clone(), size));
+        }
+        let pool = Some(self.fitting(free, size, &[])?);
+        Ok(Ground { group: Some(chosen), pool, ..Ground::default() })
+    }
+
+    /// The first volume that LVM makes for a pool has a name of LVM's own and no marks yet, so it
+    /// cannot be told from what a person made without naming it: it is not touched.
+    fn left(&self, snapshot: &Snapshot) -> Vec<String> {
+        let unnamed = |lv: &&LogicalVolume| {
+            let number = lv.name.strip_prefix("lvol").unwrap_or_default();
+            let plain = lv.kind == "linear" && lv.tags.is_empty();
+            plain && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let told = |lv: &LogicalVolume| {
+            let (full, size) = (self.full(&lv.name), lv.size);
+            format!(
+                "{full} ({size}) may be left from the making of a pool that was cut short; if \
+                 nobody knows it, `lvremove {full}` takes it away"
+            )
+        };
+        snapshot.volumes.values().filter(unnamed).map(told).collect()
     }
 
     /// Makes what [`look_at_ground`](Self::look_at_ground) said. What is there by now is left as
@@ -132,7 +170,12 @@ impl LvmStorage {
     }
 
     /// The size of a pool and of its metadata, in what is free.
-    fn fitting(&self, free: Size, size: Option<Size>) -> Result<(Size, Size), StorageError> {
+    fn fitting(
+        &self,
+        free: Size,
+        size: Option<Size>,
+        left: &[String],
+    ) -> Result<(Size, Size), StorageError> {
         // LVM keeps as much again, to repair the metadata with.
         let with_metadata = |size: Size| size.plus(metadata_of(size)).plus(metadata_of(size));
         let size = size.unwrap_or_else(|| {
@@ -142,8 +185,9 @@ impl LvmStorage {
             Size::from_bytes(left / EXTENT.bytes() * EXTENT.bytes())
         });
         if size == Size::ZERO || with_metadata(size) > free {
+            let left: String = left.iter().map(|left| format!(". {left}")).collect();
             let found =
-                format!("has {free} free, and a pool of {size} needs more with its metadata");
+                format!("has {free} free, and a pool of {size} needs more with its metadata{left}");
             return Err(StorageError::Conflict { what: self.group_name(), found });
         }
         Ok((size, metadata_of(size)))
@@ -185,14 +229,18 @@ async fn bare_disk(disk: &Path) -> Result<Size, StorageError> {
         Err(rustix::io::Errno::BUSY) => return Err(conflict_of(disk, "is in use".to_owned())),
         Err(error) => return Err(io("opening", disk)(error.into())),
     }
-    let command = program("blkid")?.args(["-p", "-o", "export"]).arg(disk);
-    let probed = status(format!("looking at what {} holds", disk.display()), command).await?;
-    let command = program("wipefs")?.args(["-n", "--noheadings"]).arg(disk);
-    let signatures = run(format!("looking at what {} holds", disk.display()), command).await?;
-    if probed != NOTHING_FOUND || !signatures.stdout.is_empty() {
+    let what = disk.display().to_string();
+    let probed = signature::found(&what, disk).await?;
+    let command = program("wipefs")?.args(["-n", "--noheadings", "-O", "TYPE"]).arg(disk);
+    let signatures = run(format!("looking at what {what} holds"), command).await?;
+    let signatures = String::from_utf8_lossy(&signatures.stdout);
+    let kinds: BTreeSet<&str> = signatures.split_ascii_whitespace().collect();
+    if probed.is_some() || !kinds.is_empty() {
+        let kinds: Vec<&str> = kinds.into_iter().collect();
+        let kinds =
+            if kinds.is_empty() { "nobody knows what".to_owned() } else { kinds.join(", ") };
         let found = format!(
-            "carries something already; if it can go, `wipefs -a {}` takes it away",
-            disk.display()
+            "carries something already, {kinds}; if it can go, `wipefs -a {what}` takes it away"
         );
         return Err(conflict_of(disk, found));
     }

@@ -72,7 +72,10 @@ impl LvmStorage {
     ) -> Result<Option<(&'s LogicalVolume, PoolMarks)>, StorageError> {
         let Some(lv) = snapshot.volumes.get(&self.pool) else { return Ok(None) };
         if lv.kind != "thin-pool" {
-            let why = format!("it is a {} volume, not a thin pool", lv.kind);
+            let why = match self.begun_pool(snapshot) {
+                Some(_) => "its making was cut short: `tiedown host init` makes it".to_owned(),
+                None => format!("it is a {} volume, not a thin pool", lv.kind),
+            };
             return Err(unreadable(self.what(), why));
         }
         let marks = marks::parse_pool(&lv.tags).map_err(|why| unreadable(self.what(), why))?;
@@ -86,6 +89,14 @@ impl LvmStorage {
                 Err(unreadable(self.what(), why))
             }
         }
+    }
+
+    /// What the making of our pool leaves where it is cut short: a plain volume of the pool's name
+    /// with the pool's marks, which was to become its metadata and holds nothing.
+    pub(super) fn begun_pool<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s LogicalVolume> {
+        let lv = snapshot.volumes.get(&self.pool).filter(|lv| lv.kind == "linear")?;
+        let marks = marks::parse_pool(&lv.tags).ok()??;
+        (marks.fleet == self.fleet && marks.host == self.host).then_some(lv)
     }
 
     /// The pool's identity, if it is of our fleet. Its host's name may be an old one.
@@ -211,7 +222,12 @@ impl LvmStorage {
         if wanted.fleet != self.fleet || wanted.host != self.host {
             return conflict(format!("is for {} of fleet {}", self.host, self.fleet));
         }
-        let snapshot = self.read().await?;
+        let mut snapshot = self.read().await?;
+        if self.begun_pool(&snapshot).is_some() {
+            let command = lvm("lvremove")?.args(["-q", "-f"]).arg(self.full(&self.pool));
+            run(format!("removing what was begun of {}", self.what()), command).await?;
+            snapshot = self.read().await?;
+        }
         if let Some((lv, marks)) = self.pool_marks(&snapshot)? {
             if marks == *wanted && lv.size == size {
                 return Ok(Ensured::AlreadySo);

@@ -47,7 +47,8 @@ pub enum Mode {
     OutOfData,
 }
 
-/// Reads all lines, by the device's name.
+/// Reads all lines, by the device's name. A device without a table, such as a command leaves that
+/// was killed between making it and saying what it is, has no target.
 ///
 /// # Errors
 /// A line of a thin pool or volume that cannot be understood, or is cut.
@@ -56,7 +57,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Target>, String> {
     if text.trim() == "No devices found" {
         return Ok(targets);
     }
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+    for line in text.split_inclusive('\n').filter(|line| !line.trim().is_empty()) {
         let odd = || format!("the line {line:?}");
         let (name, rest) = line.split_once(": ").ok_or_else(odd)?;
         let words: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -67,6 +68,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Target>, String> {
                 Target::Thin { mapped: Size::from_bytes(sectors.saturating_mul(SECTOR)) }
             }
             [_, _, "thin-pool", ref words @ ..] => Target::Pool(pool(words).ok_or_else(odd)?),
+            [] if line.ends_with('\n') => continue,
             [_, _, "thin", ..] | [] | [_] | [_, _] => return Err(odd()),
             [_, _, _, ..] => continue,
         };

@@ -2,7 +2,7 @@
 
 use super::{assert_refused, by_hand, config, retired, settled, shown, slot, turn, web};
 use crate::fleet::Fleet;
-use planner::by_hand::Request;
+use planner::by_hand::{Given, Request};
 use planner::model::id::{InstanceId, VolumeId};
 use planner::model::instance::Role;
 use planner::model::observed::{Fill, PoolView};
@@ -30,7 +30,8 @@ fn a_snapshot_is_taken_shown_and_goes_before_its_volume() {
     assert!(planned.plan.is_empty(), "{}", shown(&planned));
     assert!(shown(&planned).contains("snapshot monday"), "{}", shown(&planned));
     assert_refused(&fleet, &Request::Snapshot { volume: snapshot.clone(), name: None }, "itself");
-    let adopt = Request::Adopt { volume: snapshot.clone(), slot: slot("web/app/ewr/2") };
+    let adopt =
+        Request::Adopt { given: Given::Retired(snapshot.clone()), slot: slot("web/app/ewr/2") };
     assert_refused(&fleet, &adopt, "not adopted");
     // The volume that it is of is kept while it is.
     fleet.config = config(&web(0, mount));

@@ -7,20 +7,20 @@ use crate::command_line::repo::Repo;
 use crate::skipped;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-type Variables = Vec<(&'static str, String)>;
+pub(super) type Variables = Vec<(&'static str, String)>;
 
 /// A step of a CI system.
-struct Step {
+pub(super) struct Step {
     script: String,
     /// Variables that the file gives it.
     given: BTreeSet<String>,
 }
 
 /// The last block of lines that `key` of a YAML file begins with `|`, and what `environment` gives.
-fn step(file: &str, environment: &str) -> Step {
+pub(super) fn step(file: &str, environment: &str) -> Step {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     let text = fs::read_to_string(path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -43,21 +43,34 @@ fn step(file: &str, environment: &str) -> Step {
 }
 
 /// A clone as CI systems make them, of one commit only.
-fn shallow(repo: &Repo) -> std::path::PathBuf {
+pub(super) fn shallow(repo: &Repo, branch: &str) -> PathBuf {
     let clone = repo.dir().join("../clone");
     let _ = fs::remove_dir_all(&clone);
     let origin = format!("file://{}", repo.dir().display());
-    let (clone_text, change) = (clone.to_str().unwrap(), "change");
-    repo.git(&["clone", "-q", "--depth", "1", "--branch", change, &origin, clone_text]);
+    let clone_text = clone.to_str().unwrap();
+    repo.git(&["clone", "-q", "--depth", "1", "--branch", branch, &origin, clone_text]);
     clone
 }
 
-fn run(repo: &Repo, step: &Step, shell: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(super) fn run(
+    repo: &Repo,
+    clone: &Path,
+    step: &Step,
+    shell: &[&str],
+    variables: &[(&str, &str)],
+) -> Output {
+    let mut lines = step.script.lines();
+    let read: Vec<&str> = lines
+        .find_map(|line| line.trim().strip_prefix("while read -r "))
+        .map_or(Vec::new(), |names| {
+            names.split([' ', ';']).take_while(|name| *name != "do").collect()
+        });
     // What the file does not give, the system must.
     for word in step.script.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$') {
         let Some(name) = word.strip_prefix('$').filter(|name| !name.is_empty()) else { continue };
         let is_known = step.given.contains(name)
             || variables.iter().any(|(known, _)| *known == name)
+            || read.contains(&name)
             || step.script.contains(&format!("{name}="));
         assert!(is_known, "nobody sets {name}");
     }
@@ -66,7 +79,7 @@ fn run(repo: &Repo, step: &Step, shell: &[&str], variables: &[(&str, &str)]) -> 
     Command::new(shell[0])
         .args(&shell[1..])
         .args(["-c", &step.script])
-        .current_dir(shallow(repo))
+        .current_dir(clone)
         .env_clear()
         .env("PATH", path)
         .env("HOME", repo.dir())
@@ -100,16 +113,8 @@ fn reviews(
     let variables = variables(&server, &head);
     let variables: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let of_fork: Vec<(&str, &str)> = variables
-        .iter()
-        .map(|(name, value)| (*name, if *name == "TIEDOWN_API_TOKEN" { "" } else { *value }))
-        .collect();
-    let output = run(&repo, step, shell, &of_fork);
-    let out = String::from_utf8_lossy(&output.stdout).into_owned();
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && out.contains("only looked at"), "{out}{err}");
-    assert_eq!(server.state().writes, 0, "nothing is written for a fork");
-    let output = run(&repo, step, shell, &variables);
+    of_fork(&server, &repo, step, shell, &variables);
+    let output = run(&repo, &shallow(&repo, "change"), step, shell, &variables);
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{out}{err}");
@@ -121,6 +126,26 @@ fn reviews(
     for secret in [TOKEN, READER] {
         assert!(!out.contains(secret) && !err.contains(secret), "{out}{err}");
     }
+}
+
+/// The same step where there are no secrets: a plan in the log where anybody may read what hosts
+/// say, else none, and never a comment.
+fn of_fork(server: &Server, repo: &Repo, step: &Step, shell: &[&str], variables: &[(&str, &str)]) {
+    let secrets = ["TIEDOWN_API_TOKEN", "TIEDOWN_FORGE_TOKEN", "GITLAB_TOKEN"];
+    let without: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, if secrets.contains(name) { "" } else { *value }))
+        .collect();
+    for is_public in [false, true] {
+        server.state().is_public = is_public;
+        let output = run(repo, &shallow(repo, "change"), step, shell, &without);
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && out.contains("1 manifest: 0 errors"), "{out}{err}");
+        let (plan, none) = ("Plan: 1 to add", "there is no plan here.");
+        assert_eq!((out.contains(plan), out.contains(none)), (is_public, !is_public), "{out}{err}");
+    }
+    assert_eq!(server.state().writes, 0, "nothing is written for a fork");
 }
 
 #[test]
@@ -156,6 +181,8 @@ fn gitlab_ci_reviews_a_merge_request() {
             ("GITLAB_CI", "true".to_owned()),
             ("CI_API_V4_URL", server.api()),
             ("CI_PROJECT_PATH", "ops/fleet".to_owned()),
+            ("CI_MERGE_REQUEST_PROJECT_PATH", "ops/fleet".to_owned()),
+            ("CI_MERGE_REQUEST_PROJECT_URL", "https://git.example.com/ops/fleet".to_owned()),
             ("CI_MERGE_REQUEST_IID", "7".to_owned()),
             ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main".to_owned()),
             ("CI_COMMIT_SHA", head.to_owned()),

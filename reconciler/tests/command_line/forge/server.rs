@@ -4,6 +4,7 @@
 use super::description::Description;
 use super::prism::Prism;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,8 +20,10 @@ pub(super) struct State {
     pub(super) statuses: Vec<[String; 4]>,
     pub(super) head: String,
     pub(super) base: String,
-    /// Who approved the head.
+    /// Who approved: the head; on GitLab at 11:00 on 2 November 2026, whatever the head was.
     pub(super) approved: Vec<String>,
+    /// GitLab: when the head came under review.
+    pub(super) pushed: &'static str,
     /// How the check `test` stands.
     pub(super) test: Option<&'static str>,
     /// Whether the token is an app's, which may not ask who it is.
@@ -29,10 +32,16 @@ pub(super) struct State {
     pub(super) writes: usize,
     /// What a server of the hosts says, which is here too.
     pub(super) observed: String,
+    /// Whether it says so to anybody.
+    pub(super) is_public: bool,
+    /// Whether the change is of a fork.
+    pub(super) is_of_fork: bool,
     /// All that was not as described.
     pub(super) wrong: Vec<String>,
     /// Operations that are in no description.
     pub(super) undescribed: Vec<String>,
+    /// All that was asked: method and path, with the names of what was said with it.
+    pub(super) asked: BTreeMap<String, BTreeSet<String>>,
 }
 
 pub(super) struct Server {
@@ -47,7 +56,8 @@ impl Server {
     pub(super) fn start(kind: &'static str, description: Description) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
+        let pushed = "2026-11-02T10:00:00.000Z";
+        let state = Arc::new(Mutex::new(State { pushed, ..State::default() }));
         let shared = Arc::clone(&state);
         // It ends with the test process.
         std::thread::spawn(move || {
@@ -111,10 +121,13 @@ fn answer(kind: &str, described: &Description, state: &Mutex<State>, stream: Tcp
         "gitea" => format!("authorization token {TOKEN}"),
         _ => format!("private-token {TOKEN}"),
     };
-    if token != shown {
+    let is_observed = path == "/api/v1/observed";
+    let is_untold = is_observed && token.is_empty();
+    if token != shown && !is_untold {
         state.wrong.push(format!("{method} {path} shows {token:?}"));
     }
     let (status, said) = match path {
+        _ if is_untold && !state.is_public => (401, "a bearer token is needed".to_owned()),
         "/api/v1/observed" => (200, state.observed.clone()),
         _ => {
             let asked = (method, path, query);
@@ -143,11 +156,20 @@ fn respond(
     if path.ends_with("/user") && state.is_app {
         return (403, json!({ "message": "Resource not accessible by integration" }));
     }
+    let names = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
+    let keys = body.and_then(Value::as_object).into_iter().flat_map(|body| body.keys());
+    let said = names.chain(keys.map(String::as_str)).map(str::to_owned);
+    state.asked.entry(format!("{method} {path}")).or_default().extend(said);
+    if let Some(refused) = refuses(kind, state, method, path, body) {
+        return refused;
+    }
     let Some(says) = says(kind, state, method, path, query, body) else {
         state.wrong.push(format!("{method} {path} is asked"));
         return (404, json!({}));
     };
-    let Some(operation) = described.operation(method, path) else {
+    // Version 3 of GitLab's, which is described, gives no pages of versions.
+    let operation = described.operation(method, path).filter(|_| !path.ends_with("/versions"));
+    let Some(operation) = operation else {
         state.undescribed.push(format!("{method} {path}"));
         return (200, says);
     };
@@ -162,6 +184,27 @@ fn respond(
             (500, json!({}))
         }
     }
+}
+
+/// What GitLab does not do, in its words.
+fn refuses(
+    kind: &str,
+    state: &State,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Option<(u16, Value)> {
+    let commit = path.strip_prefix("/api/v4/projects/ops%2Ffleet/statuses/")?;
+    let body = body.filter(|_| kind == "gitlab" && method == "POST")?;
+    if state.is_of_fork {
+        return Some((404, json!({ "message": "404 References for commit Not Found" })));
+    }
+    let mut before = state.statuses.iter().rev();
+    let before = before.find(|told| told[0] == commit && body["name"] == told[1])?;
+    let is_pending = before[2] == "pending" && body["state"] == "pending";
+    let told = "Cannot transition status via :enqueue from :pending (Reason(s): Status cannot \
+                transition via \"enqueue\")";
+    is_pending.then(|| (400, json!({ "message": told })))
 }
 
 /// What is said to a request, as far as it matters.
@@ -222,13 +265,11 @@ fn says(
             state.statuses.push(status);
             Some(json!({}))
         }
-        ("GET", ["pulls", "7"]) => Some(json!({
-            "head": { "sha": state.head, "ref": "change" },
-            "base": { "sha": state.base, "ref": "main" },
-        })),
-        ("GET", ["merge_requests", "7"]) => {
-            Some(json!({ "sha": state.head, "target_branch": "main" }))
-        }
+        ("GET", ["pulls", "7"]) => Some(pull(state)),
+        ("GET", ["pulls"]) if is_further_page => Some(json!([])),
+        ("GET", ["pulls"]) => Some(json!([pull(state)])),
+        ("GET", ["merge_requests", "7"]) => Some(merge_request(state)),
+        ("GET", ["merge_requests"]) => Some(json!([merge_request(state)])),
         ("GET", ["branches", "main"]) if kind == "gitea" => {
             Some(json!({ "name": "main", "commit": { "id": state.base } }))
         }
@@ -240,6 +281,26 @@ fn says(
         }
         _ => reviewed(kind, state, &parts, is_further_page),
     }
+}
+
+fn pull(state: &State) -> Value {
+    let of = if state.is_of_fork { 12 } else { 11 };
+    json!({
+        "number": 7,
+        "head": { "sha": state.head, "ref": "change", "repo": { "id": of } },
+        "base": { "sha": state.base, "ref": "main", "repo": { "id": 11 } },
+    })
+}
+
+fn merge_request(state: &State) -> Value {
+    let of = if state.is_of_fork { 12 } else { 11 };
+    json!({
+        "iid": 7,
+        "sha": state.head,
+        "target_branch": "main",
+        "source_project_id": of,
+        "target_project_id": 11,
+    })
 }
 
 /// What is said of reviews and checks.
@@ -262,9 +323,13 @@ fn reviewed(kind: &str, state: &State, parts: &[&str], is_further_page: bool) ->
                 .collect(),
         ),
         ["merge_requests", "7", "approvals"] => {
-            let by = approved.map(|who| json!({ "user": { "username": who } }));
+            let at = "2026-11-02T11:00:00.000Z";
+            let by = approved.map(|who| json!({ "user": { "username": who }, "approved_at": at }));
             Some(json!({ "approved_by": by.collect::<Value>() }))
         }
+        ["merge_requests", "7", "versions"] => Some(json!([
+            { "head_commit_sha": state.head, "created_at": state.pushed },
+        ])),
         ["commits", _, "status"] => {
             let key = if kind == "github" { "state" } else { "status" };
             // GitHub's own jobs are check runs and no statuses.
@@ -279,8 +344,11 @@ fn reviewed(kind: &str, state: &State, parts: &[&str], is_further_page: bool) ->
             };
             Some(json!({ "total_count": 1, "check_runs": tests.map(run).collect::<Value>() }))
         }
-        ["repository", "commits", _, "statuses"] => {
-            Some(tests.map(|status| json!({ "name": "test", "status": status })).collect())
+        ["repository", "commits", commit, "statuses"] => {
+            let own = state.statuses.iter().filter(|told| told[0] == **commit);
+            let own = own.map(|[_, name, how, _]| json!({ "name": name, "status": how }));
+            let tests = tests.map(|status| json!({ "name": "test", "status": status }));
+            Some(tests.chain(own).collect())
         }
         _ => None,
     }
