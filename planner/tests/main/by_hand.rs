@@ -189,11 +189,7 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
         files: Vec::new(),
         secret_files: Vec::new(),
         secrets: BTreeMap::new(),
-        binds: vec![Bind {
-            volume: volume(n).id,
-            source: source(),
-            destination: "/data".into(),
-        }],
+        binds: vec![Bind { volume: volume(n).id, source: source(), destination: "/data".into() }],
         guest: Guest::DEFAULT,
         address: address(n),
         ports: vec![Port(8080)],

@@ -45,7 +45,9 @@ impl Fleet {
     pub(crate) fn artifacts(&self) -> Artifacts {
         let resolved = |app: &AppConfig| match &app.missing {
             Some(why) => Resolved::Missing { why: why.clone(), hint: "build it".to_string() },
-            None => Resolved::Found(Artifact::Tree { digest: digest_of(&[app.runs.as_bytes()]).into() }),
+            None => {
+                Resolved::Found(Artifact::Tree { digest: digest_of(&[app.runs.as_bytes()]).into() })
+            }
         };
         self.config.apps.iter().map(|(name, app)| (name.clone(), resolved(app))).collect()
     }
@@ -106,27 +108,24 @@ fn moved(line: &str) -> Move {
 }
 
 fn group(name: &GroupName, group: &GroupConfig) -> Group {
-    let mounts = group
-        .mounts
-        .iter()
-        .map(|(source, mount)| {
-            let full = mount.full();
-            let on_remove = match full.on_remove.as_str() {
-                "retain" => OnRemove::Retain,
-                "destroy" => OnRemove::Destroy,
-                other => panic!("nothing is called {other}"),
-            };
-            let retention = Millis::from_days(full.retention_days);
-            let mount = Mount {
-                source: source.clone(),
-                destination: full.destination.unwrap_or_else(|| format!("/{source}")).into(),
-                size: Size::parse(&full.size).unwrap(),
-                keeping: Keeping { on_remove, retention, protect: full.protect },
-                adopt: full.adopt,
-                fresh: full.fresh,
-            };
-            (source.clone(), mount)
-        });
+    let mounts = group.mounts.iter().map(|(source, mount)| {
+        let full = mount.full();
+        let on_remove = match full.on_remove.as_str() {
+            "retain" => OnRemove::Retain,
+            "destroy" => OnRemove::Destroy,
+            other => panic!("nothing is called {other}"),
+        };
+        let retention = Millis::from_days(full.retention_days);
+        let mount = Mount {
+            source: source.clone(),
+            destination: full.destination.unwrap_or_else(|| format!("/{source}")).into(),
+            size: Size::parse(&full.size).unwrap(),
+            keeping: Keeping { on_remove, retention, protect: full.protect },
+            adopt: full.adopt,
+            fresh: full.fresh,
+        };
+        (source.clone(), mount)
+    });
     let secret_files = group
         .secret_files
         .iter()
