@@ -25,6 +25,7 @@ use planner::model::name::AppName;
 use planner::model::release::SecretVersions;
 use planner::report::Line;
 use selection::{Selection, SelectionError};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One manifest as read.
@@ -238,9 +239,16 @@ fn lineages(
 ) -> Result<BTreeMap<AppName, Lineage>, RepositoryError> {
     let read: BTreeSet<&str> = read.iter().map(|manifest| manifest.path.as_str()).collect();
     let mut lineages = BTreeMap::new();
+    // Most apps were applied with few commits, and each comparison walks the history.
+    let mut compared = BTreeMap::new();
     for (app, record) in &claims.apps {
         let lineage = match (snapshot.commit(), &record.commit) {
-            (Some(now), Some(applied)) => snapshot.repository().lineage(now, applied)?,
+            (Some(now), Some(applied)) => match compared.entry(applied) {
+                Entry::Occupied(known) => Lineage::clone(known.get()),
+                Entry::Vacant(new) => {
+                    new.insert(snapshot.repository().lineage(now, applied)?).clone()
+                }
+            },
             (None, _) => unknown("what is to be applied is the work tree, not a commit"),
             (Some(_), None) => unknown("what was applied last was a work tree, not a commit"),
         };

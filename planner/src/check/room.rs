@@ -13,7 +13,7 @@ use crate::model::observed::{InstanceState, InstanceView, PoolView, Reading};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
-use crate::plan::step::Act;
+use crate::plan::step::{Act, Step};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
@@ -21,6 +21,10 @@ use alloc::vec::Vec;
 /// Judges every host on which volumes are made or grown.
 pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let overcommit = u64::from(world.policy.overcommit_thousandths);
+    let mut steps: BTreeMap<&HostName, Vec<&Step>> = BTreeMap::new();
+    for placed in &walk.steps {
+        steps.entry(&placed.step.host).or_default().push(placed.step);
+    }
     for (host, reading) in world.readings() {
         let (size, extent, header) = match &reading.pool {
             PoolView::Present(pool) => (pool.size, pool.extent, pool.header),
@@ -30,7 +34,8 @@ pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
             }
         };
         let promised = promised(reading, extent, header);
-        let more = more(walk, host, reading, extent, header);
+        let steps = steps.get(host).map_or(&[][..], Vec::as_slice);
+        let more = more(steps, reading, extent, header);
         let limit = size.times_thousandths(overcommit);
         if more > Size::ZERO && promised.plus(more) > limit {
             let why = format!("{promised} promised and {more} more, but only {limit} may be");
@@ -46,11 +51,11 @@ fn promised(reading: &Reading, extent: Size, header: Size) -> Size {
     reading.foreign.iter().fold(ours, |sum, foreign| sum.plus(foreign.size))
 }
 
-/// What the plan adds to what the host promises.
-fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, header: Size) -> Size {
+/// What the plan adds to what a host promises, by its steps on it.
+fn more(steps: &[&Step], reading: &Reading, extent: Size, header: Size) -> Size {
     let mut caps = BTreeMap::new();
-    for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
-        let (volume, size) = match &placed.step.act {
+    for step in steps {
+        let (volume, size) = match &step.act {
             Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
                 (&volume.id, volume.size)
             }
