@@ -16,6 +16,7 @@ use broken::Broken;
 use executor::secrets::SecretError;
 use images::References;
 use planner::manifest::problem::{Problem, Severity};
+use planner::manifest::resolve::Resolved;
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
 use planner::model::claim::Claims;
@@ -162,15 +163,17 @@ pub fn prepare(
     claims: &Claims,
     secrets: &Secrets,
 ) -> Result<Prepared, PrepareError> {
-    let (manifests, patterns) = read_manifests(snapshot, settings)?;
+    let patterns = snapshot.repository().patterns(&settings.include, &settings.exclude)?;
+    let (manifests, resolved) = read_resolved(snapshot, settings, &patterns)?;
     let named = manifests.iter().filter_map(apps::name);
     let known = named.chain(claims.apps.keys().cloned()).collect();
     let mut left_out = selection.left_out(&known)?;
-    let considered: Vec<&ReadManifest> = manifests
-        .iter()
-        .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
-        .collect();
-    let (mut apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    let considered =
+        |manifest: &&ReadManifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app));
+    let resolved = manifests.iter().zip(resolved);
+    let resolved = resolved.filter(|(manifest, _)| considered(manifest));
+    let (mut apps, mistakes) = apps::gather(resolved);
+    let considered: Vec<&ReadManifest> = manifests.iter().filter(considered).collect();
     let broken = match mistakes.has_errors() {
         true if !selection.tolerant => {
             return Err(PrepareError::Mistakes(Box::new(mistakes)));
@@ -207,6 +210,24 @@ pub fn prepare(
         notes: found.notes,
         broken: broken.lines,
     })
+}
+
+/// All manifests of the fleet, and what each means. What was read of one is many times as large as
+/// the app that it becomes, so it is let go before the next is read.
+fn read_resolved(
+    snapshot: &Snapshot<'_>,
+    settings: &Settings,
+    patterns: &Patterns,
+) -> Result<(Vec<ReadManifest>, Vec<Option<Resolved>>), PrepareError> {
+    let regions = settings.regions();
+    let found = snapshot.manifests(patterns)?;
+    let resolved = found.into_iter().map(|(path, bytes)| {
+        let mut manifest = read_manifest(path, &bytes);
+        let resolved = apps::one(snapshot, &manifest, &regions);
+        manifest.read.manifest = None;
+        (manifest, resolved)
+    });
+    Ok(resolved.unzip())
 }
 
 /// How the source relates to what was applied last, app by app. A manifest that is there and not

@@ -344,7 +344,7 @@ impl LocalHost {
         let claims = self.catalog.claims()?;
         let here = claims.slots.into_values().filter(|claim| claim.host == self.name);
         let applied = here.filter_map(|claim| match &claim.applied_spec?.artifact {
-            Artifact::Tree { digest } => Some(digest.clone()),
+            Artifact::Tree { digest } => Some(digest.to_string()),
             Artifact::Image { .. } => None,
         });
         Ok(applied.collect())

@@ -49,12 +49,8 @@ impl Scope<'_, '_> {
     }
 
     fn slot(&self, region: &Region, number: u32) -> Option<SlotId> {
-        Some(SlotId {
-            app: self.app.name.clone(),
-            group: self.group.name.clone(),
-            region: region.clone(),
-            number: NonZeroU32::new(number)?,
-        })
+        let (app, group) = (self.app.name.clone(), self.group.name.clone());
+        Some(SlotId::new(app, group, region.clone(), NonZeroU32::new(number)?))
     }
 
     /// The group's slots that two hosts hold: they count as there.
@@ -90,7 +86,7 @@ pub(super) fn compare<'a>(
         app: scope.app,
         group: scope.group,
         runs,
-        kept: Vec::new(),
+        kept: Vec::with_capacity(stay.len()),
         wanted: Vec::new(),
         strays: Vec::new(),
         released: scope.released.clone(),

@@ -9,6 +9,7 @@ use crate::diff::volume::{VolumeDiff, VolumeNeed, identity};
 use crate::diff::{Kept, Origin, Wanted, pool_of};
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
+use crate::model::few::Few;
 use crate::model::id::VolumeId;
 use crate::model::instance::{Bind, Role};
 use crate::model::name::HostName;
@@ -264,7 +265,7 @@ pub(super) fn create(
         slot: wanted.slot.clone(),
         host: name.clone(),
         pool: placed.pool.clone(),
-        volumes: BTreeMap::new(),
+        volumes: Few::new(),
         address: placed.address,
         applied: None,
         applied_spec: None,

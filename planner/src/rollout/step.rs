@@ -36,9 +36,9 @@ pub(super) fn make_volume(
     overcommit_thousandths: u32,
 ) -> Step {
     let volume = spec.id.clone();
-    let mut before =
-        vec![Predicate::PoolIs { pool }, Predicate::VolumeUnmade { volume: volume.clone() }];
-    before.extend(room.map(|size| Predicate::Room { size, overcommit_thousandths }));
+    let before = [Predicate::PoolIs { pool }, Predicate::VolumeUnmade { volume: volume.clone() }];
+    let room = room.map(|size| Predicate::Room { size, overcommit_thousandths });
+    let before = before.into_iter().chain(room).collect();
     let marks =
         Marks { slot: spec.slot.clone(), source: spec.source.clone(), keeping: spec.keeping };
     let after = vec![

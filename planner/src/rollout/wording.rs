@@ -258,7 +258,7 @@ pub(super) fn supervised(claim: &Claim, old: &Supervision, new: &Supervision) ->
     let timeout = |supervision: &Supervision| Some(supervision.kill_timeout.to_string());
     let fields = [
         field("restart", Some(restart(old.restart)), Some(restart(new.restart))),
-        field("kill_signal", Some(old.kill_signal.clone()), Some(new.kill_signal.clone())),
+        field("kill_signal", Some(old.kill_signal.to_string()), Some(new.kill_signal.to_string())),
         field("kill_timeout", timeout(old), timeout(new)),
     ];
     Change {
