@@ -9,6 +9,7 @@ use crate::model::claim::ClaimedVolume;
 use crate::model::desired::{Group, Revert};
 use crate::model::id::VolumeId;
 use crate::model::instance::{Bind, InstanceSpec, Role};
+use crate::model::name::SourceName;
 use crate::model::observed::InstanceView;
 use crate::model::release::{Release, ReleaseSpec};
 use crate::model::size::Size;
@@ -20,6 +21,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use smol_str::SmolStr;
 
 /// What is done when the new release fails in a slot.
 pub(super) struct Back {
@@ -69,7 +71,7 @@ struct Way<'w, 'a, 's> {
 impl Way<'_, '_, '_> {
     /// The volumes of the release before; nothing if one is not there.
     fn bound(&self) -> Option<Vec<Bound>> {
-        let one = |(source, destination): (&_, &String)| {
+        let one = |(source, destination): (&SourceName, &SmolStr)| {
             let volume = self.kept.volumes.iter().find(|volume| volume.source == *source)?;
             let size = match volume.mount {
                 Some(_) => volume.size(),
