@@ -35,7 +35,8 @@ torture: prepare
 	CUTS=$${CUTS:-100} FLUSHES=$${FLUSHES:-60} BOUNDARIES=all \
 		cargo test -p executor --locked --test main -- \
 		lab::cuts lab::flushes lab::boundaries lab::ground lab::killed --nocapture
-	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} cargo test -p reconciler --locked --test main -- lab:: --nocapture
+	KILLS=$${KILLS:-20} STEPS=$${STEPS:-100} UNITS_ON=lvm \
+		cargo test -p reconciler --locked --test main -- lab:: --nocapture
 
 # Rewrites golden files with what the code now says; read the diff before committing it.
 bless:

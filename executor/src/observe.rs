@@ -68,7 +68,7 @@ async fn ask(host: &dyn Host, instance: &mut InstanceView, checks: &Checks) {
             Answer::Failing { seen } => Some(seen.clone()),
         };
         early |= instead.is_some() && in_grace(instance, check);
-        instance.said.push(Said { check: check.name.clone(), instead });
+        instance.said.push(Said { check: check.name.to_string(), instead });
     }
     let passing = answers.iter().all(|answer| *answer == Answer::Passing);
     instance.healthy = (passing || !early).then_some(passing);

@@ -12,3 +12,5 @@ mod front;
 mod gates;
 #[path = "apply/parallel.rs"]
 mod parallel;
+#[path = "apply/ways_back.rs"]
+mod ways_back;

@@ -42,7 +42,7 @@ fn contained(engine: &Engine) -> Bed {
     let host = "h1".parse().unwrap();
     let runtime = DockerRuntime { kept: processes(home.path()), host, socket };
     let digest = engine.docker(&["image", "inspect", "-f", "{{.Id}}", "box:1"]).1;
-    let artifact = Artifact::Image { reference: "box:1".to_owned(), digest };
+    let artifact = Artifact::Image { reference: "box:1".into(), digest: digest.into() };
     let (subnet, root) = (runtime.kept.subnet, true);
     Bed::new(home, subnet, Box::new(runtime), artifact, None, root)
 }
@@ -57,7 +57,7 @@ async fn supervised_processes_keep_the_contract() {
     let tree = home.path().join("tree");
     std::fs::create_dir(&tree).unwrap();
     let own_network = !runtime.shares_ports;
-    let artifact = Artifact::Tree { digest: "a".repeat(64) };
+    let artifact = Artifact::Tree { digest: "a".repeat(64).into() };
     let subnet = runtime.subnet;
     let bed = Bed::new(home, subnet, Box::new(runtime), artifact, Some(tree), own_network);
     contract::holds(&bed).await;

@@ -13,6 +13,7 @@ mod steps;
 mod told;
 mod unknown;
 mod walk;
+mod way_back;
 
 use crate::model::claim::Claims;
 use crate::model::host::HostSpec;
@@ -88,6 +89,9 @@ pub enum Rule {
     Shrink,
     /// Copies say what they are of, and only they go without a permit.
     Copies,
+    /// What a slot goes back to is what it had just before, and none of that goes before the slot is
+    /// healthy.
+    WayBack,
     /// A slot that a person holds is left alone.
     Held,
     /// Claims are written before the first act and removed after the last.
@@ -146,7 +150,7 @@ pub fn check(plan: &Plan, world: &World<'_>) -> Result<Checked<Plan>, Vec<Violat
 
 type Judge = fn(&Walk<'_>, &World<'_>, &mut Vec<Violation>);
 
-const RULES: [Judge; 27] = [
+const RULES: [Judge; 28] = [
     steps::ids,
     steps::hosts,
     steps::own_objects,
@@ -164,6 +168,7 @@ const RULES: [Judge; 27] = [
     loss::replace,
     loss::shrink,
     copies::copies,
+    way_back::way_back,
     claims::before_acts,
     claims::removals,
     claims::ids,

@@ -117,7 +117,7 @@ impl SavedPlan {
     ///
     /// # Errors
     /// [`DocumentError`] if it is no plan, of another version, or was altered.
-    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+    pub fn from_json(text: String) -> Result<Self, DocumentError> {
         envelope::open(Self::KIND, Self::VERSION, text)
     }
 }
@@ -136,7 +136,7 @@ impl ObservedDocument {
     ///
     /// # Errors
     /// [`DocumentError`] if it is no such document, of another version, or was altered.
-    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+    pub fn from_json(text: String) -> Result<Self, DocumentError> {
         envelope::open(Self::KIND, Self::VERSION, text)
     }
 }

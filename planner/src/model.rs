@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod claim;
 pub mod desired;
+pub mod few;
 pub mod guest;
 pub mod health;
 pub mod host;

@@ -118,6 +118,9 @@ fn name_steps(rollouts: &mut [Rollout]) {
         for lane in rollout.waves.iter_mut().flat_map(|wave| &mut wave.lanes) {
             lane.steps.iter_mut().for_each(|step| name(step, ""));
             lane.on_failure.iter_mut().for_each(|step| name(step, " on failure"));
+            let restore = lane.restore.iter_mut();
+            let steps = restore.flat_map(|way| way.steps.iter_mut().chain(&mut way.start));
+            steps.for_each(|step| name(step, " to go back"));
         }
         rollout.on_failure.iter_mut().for_each(|step| name(step, " on failure"));
     }

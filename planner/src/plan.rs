@@ -76,7 +76,7 @@ impl Plan {
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.rollouts.iter().flat_map(|rollout| {
             let lanes = rollout.waves.iter().flat_map(|wave| &wave.lanes);
-            let lanes = lanes.flat_map(|lane| lane.steps.iter().chain(&lane.on_failure));
+            let lanes = lanes.flat_map(|lane| lane.steps.iter().chain(lane.failing()));
             lanes.chain(&rollout.on_failure)
         })
     }
@@ -170,8 +170,38 @@ pub struct Lane {
     pub claims_after: Vec<ClaimAct>,
     /// Done in this order when a step or the gate failed.
     pub on_failure: Vec<Step>,
+    /// Done in place of that when the last step was begun, which may have changed what is in the
+    /// volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
     /// Written when the gate failed; `why` is what the gate saw.
     pub claims_on_failure: Vec<ClaimAct>,
+}
+
+impl Lane {
+    /// Steps for failures of whatever kind, in the order of the plan.
+    pub fn failing(&self) -> impl Iterator<Item = &Step> {
+        self.on_failure.iter().chain(self.restore.iter().flat_map(Restore::all))
+    }
+}
+
+/// The way back of a slot to the data that it had before. The first step that fails ends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// What was started is stopped, and copies of what was put away before come in place of the
+    /// volumes.
+    pub steps: Vec<Step>,
+    /// Written, all at once, when all of them were done.
+    pub claims: Vec<ClaimAct>,
+    /// Done after that: the release before is started again.
+    pub start: Vec<Step>,
+}
+
+impl Restore {
+    /// All of its steps.
+    pub fn all(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().chain(&self.start)
+    }
 }
 
 /// Something that the catalog is to remember or forget.

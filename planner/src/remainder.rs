@@ -5,7 +5,7 @@
 mod book;
 
 use crate::model::claim::Claims;
-use crate::model::instance::Role;
+use crate::model::instance::{InstanceSpec, Role};
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{HostView, Observed, Reading};
@@ -268,10 +268,18 @@ impl<'a> Judging<'a> {
     }
 }
 
-/// Whether a later step of the lane takes back what the step does: a stop before a start.
+/// Whether a later step of the lane takes back what the step does, or makes it of no use: a stop
+/// before a start, a snapshot to go back to before the release that came up.
 fn is_undone(step: &Step, later: &[Step]) -> bool {
-    let Act::StopInstance { instance, .. } = &step.act else { return false };
-    later.iter().any(
-        |step| matches!(&step.act, Act::StartInstance { instance: spec } if spec.id == *instance),
-    )
+    let starts = |of: &dyn Fn(&InstanceSpec) -> bool| {
+        later.iter().any(|step| match &step.act {
+            Act::StartInstance { instance } => of(instance),
+            _ => false,
+        })
+    };
+    match &step.act {
+        Act::StopInstance { instance, .. } => starts(&|spec| spec.id == *instance),
+        Act::CopyVolume { volume, .. } if volume.is_way_back() => starts(&|_| true),
+        _ => false,
+    }
 }

@@ -17,6 +17,7 @@ mod restoring;
 mod reverting;
 mod rolling;
 mod run;
+mod snapshots;
 mod step;
 mod strategy;
 mod wording;
@@ -25,7 +26,7 @@ use crate::Inputs;
 use crate::diff::instance::{InstanceNeed, serving};
 use crate::diff::volume::{VolumeDiff, VolumeNeed};
 use crate::diff::{Diff, GroupDiff, Kept};
-use crate::model::desired::Strategy;
+use crate::model::desired::{Revert, Strategy};
 use crate::model::name::{AppName, GroupName, HostName};
 use crate::model::object::Object;
 use crate::placement::{Account, Ledger};
@@ -34,6 +35,7 @@ use crate::plan::step::Act;
 use crate::plan::{Choice, Lane, Rollout, RolloutId, Wave};
 use crate::recover::Ground;
 use crate::report::{Kind, Report};
+use crate::safety::Losses;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
@@ -63,10 +65,11 @@ pub(crate) fn roll_out<'a>(
     report: &mut Report,
 ) -> Rolled {
     let mut rolled = Rolled::default();
-    let mut site = Site { inputs, ground, ledger: &mut ledger, report };
+    let mut losses = Losses::with(inputs, ground, diff);
+    let mut site = Site { inputs, ground, ledger: &mut ledger, losses: &mut losses, report };
     let first = release::plan(&mut site, diff);
     for group in &mut diff.groups {
-        let mut site = Site { inputs, ground, ledger: &mut ledger, report };
+        let mut site = Site { inputs, ground, ledger: &mut ledger, losses: &mut losses, report };
         let rollout = site.group(group, &mut rolled.changes);
         rolled.rollouts.extend(rollout.filter(|rollout| !rollout.waves.is_empty()));
     }
@@ -97,6 +100,7 @@ pub(crate) fn roll_out<'a>(
             gate: crate::plan::Gate::Open,
             claims_after: Vec::new(),
             on_failure: Vec::new(),
+            restore: None,
             claims_on_failure: Vec::new(),
         };
         let mut rollout = rollout(format!("host/{name}"), None, None);
@@ -168,6 +172,7 @@ struct Site<'a, 's> {
     inputs: &'s Inputs<'a>,
     ground: &'s Ground<'a>,
     ledger: &'s mut Ledger<'a>,
+    losses: &'s mut Losses,
     report: &'s mut Report,
 }
 
@@ -180,6 +185,15 @@ struct Work {
     up: Vec<usize>,
     /// How the new release is brought out, if there is one.
     choice: Option<Choice>,
+}
+
+impl Work {
+    /// Nothing that serves is touched, and no new release brought out.
+    fn hold_back(&mut self, group: &GroupDiff<'_>) {
+        self.up.clear();
+        self.down.retain(|i| !is_redeploy(&group.kept[*i]));
+        self.choice = None;
+    }
 }
 
 impl<'a> Site<'a, '_> {
@@ -197,7 +211,10 @@ impl<'a> Site<'a, '_> {
             runs,
         });
         let (work, ahead) = match &crew {
-            Some(crew) => self.ahead(crew, group, work),
+            Some(crew) => {
+                let work = self.ways_back(crew, group, work);
+                self.ahead(crew, group, work)
+            }
             None => (Work::default(), None),
         };
         let waves = &mut rollout.waves;
@@ -224,7 +241,7 @@ impl<'a> Site<'a, '_> {
             }
         }
         if let Some(crew) = &crew {
-            deploy(crew, group, &work, &mut deployed, waves, changes);
+            deploy(crew, self.ground, group, &work, &mut deployed, waves, changes);
         }
         push(waves, "create slots", create);
         let retire = group.kept.iter_mut().zip(&deployed).filter(|(kept, done)| {
@@ -233,6 +250,8 @@ impl<'a> Site<'a, '_> {
         let retire: Vec<Lane> =
             retire.filter_map(|(kept, _)| lane::retire_dropped(kept, changes)).collect();
         push(waves, "retire volumes of removed mounts", retire);
+        let clear = snapshots::clear(self.ground, group, waves, changes, self.report);
+        push(waves, "remove snapshots", clear);
         if let Some(ahead) = ahead {
             if !ahead.is_gone_before {
                 push(waves, &format!("stop the {}", ahead.what), ahead.stop);
@@ -312,8 +331,7 @@ impl<'a> Site<'a, '_> {
             Err(strategy::Refusal { kind, why, hint }) => {
                 let why = format!("the new release is not brought out: {why}");
                 self.report.say(kind, object, why, hint);
-                work.up.clear();
-                work.down.retain(|i| !is_redeploy(&group.kept[*i]));
+                work.hold_back(group);
                 return work;
             }
         };
@@ -330,6 +348,32 @@ impl<'a> Site<'a, '_> {
         }
         if !work.up.is_empty() || work.down.iter().any(|i| is_redeploy(&group.kept[*i])) {
             work.choice = Some(Choice { max_unavailable: budget.max(1), ..choice });
+        }
+        work
+    }
+
+    /// Room for what slots may have to go back to; without it the new release waits.
+    fn ways_back(&mut self, crew: &Crew<'a, '_>, group: &GroupDiff<'a>, mut work: Work) -> Work {
+        if crew.group.deploy.revert != Revert::Snapshot {
+            return work;
+        }
+        let mut cost = snapshots::Cost::default();
+        for wave in split(&work) {
+            let kept = wave.into_iter().map(|i| &group.kept[i]);
+            let ground = self.ground;
+            cost.wave(kept.filter_map(|kept| Some((kept, reverting::plan(crew, ground, kept)?))));
+        }
+        let app = &crew.app.name;
+        let reserved = cost.reserve(self.inputs, app, self.losses, self.ledger);
+        if let Err((kind, why, hint)) = reserved {
+            let object =
+                Object::Group { app: crew.app.name.clone(), group: crew.group.name.clone() };
+            let why = format!("the new release is not brought out: {why}");
+            self.report.say(kind, object, why, hint);
+            work.hold_back(group);
+            let goes_back =
+                |i: &usize| reverting::plan(crew, self.ground, &group.kept[*i]).is_some();
+            work.down.retain(|i| !goes_back(i));
         }
         work
     }
@@ -356,9 +400,7 @@ impl<'a> Site<'a, '_> {
                 };
                 let why = format!("the new release is not brought out: no {what}, {why}");
                 self.report.say(kind, object, why, hint);
-                work.up.clear();
-                work.down.retain(|i| !is_redeploy(&group.kept[*i]));
-                work.choice = None;
+                work.hold_back(group);
                 (work, None)
             }
         }
@@ -381,30 +423,35 @@ fn holds_dropped(kept: &Kept<'_>, main: &crate::model::observed::InstanceView) -
     dropped.any(|volume| main.volumes.contains(&volume.id))
 }
 
+/// Slots that get an instance, wave by wave.
+fn split(work: &Work) -> Vec<Vec<usize>> {
+    let (down, up) = (work.down.clone(), work.up.clone());
+    match work.choice.as_ref().map(|choice| (choice.strategy, choice.max_unavailable)) {
+        Some((Strategy::Immediate, _)) => immediate::waves(down, up),
+        Some((Strategy::Bluegreen, _)) => bluegreen::waves(down, up),
+        Some((Strategy::Rolling | Strategy::Canary, budget)) => rolling::waves(down, up, budget),
+        None => rolling::waves(down, up, 0),
+    }
+}
+
 /// Adds the waves that start and replace instances.
 fn deploy(
     crew: &Crew<'_, '_>,
+    ground: &Ground<'_>,
     group: &mut GroupDiff<'_>,
     work: &Work,
     deployed: &mut [bool],
     waves: &mut Vec<Wave>,
     changes: &mut Vec<Change>,
 ) {
-    let (down, up) = (work.down.clone(), work.up.clone());
     let choice = work.choice.as_ref();
     let immediate = choice.is_some_and(|choice| choice.strategy == Strategy::Immediate);
-    let split = match choice.map(|choice| (choice.strategy, choice.max_unavailable)) {
-        Some((Strategy::Immediate, _)) => immediate::waves(down, up),
-        Some((Strategy::Bluegreen, _)) => bluegreen::waves(down, up),
-        Some((Strategy::Rolling | Strategy::Canary, budget)) => rolling::waves(down, up, budget),
-        None => rolling::waves(down, up, 0),
-    };
-    for wave in split {
+    for wave in split(work) {
         let first = changes.len();
         let mut lanes = Vec::new();
         for i in wave {
             deployed[i] = true;
-            lanes.push(lane::deploy(crew, &mut group.kept[i], !immediate, changes));
+            lanes.push(lane::deploy(crew, ground, &mut group.kept[i], !immediate, changes));
         }
         let redeploys =
             changes[first..].iter().filter(|change| change.verb == Verb::Redeploy).count();

@@ -5,7 +5,7 @@ mod empty;
 pub(crate) mod lineage;
 mod loss;
 
-pub(crate) use loss::loss_forbids;
+pub(crate) use loss::{Losses, loss_forbids};
 
 use crate::Inputs;
 use crate::diff::Diff;

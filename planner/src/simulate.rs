@@ -157,16 +157,25 @@ impl<'a> Run<'a> {
             if let Some(HostView::Read(reading)) = self.observed.get_mut(host) {
                 host::fail(reading, instance);
             }
-            for step in &lane.on_failure {
-                self.step(step, &Gate::Open)?;
-            }
             self.moment()?;
             self.learn(&lane.claims_on_failure, "its gate was not passed");
+            self.go_back(lane)?;
             return Ok(false);
         }
         self.moment()?;
         self.learn(&lane.claims_after, "");
         Ok(true)
+    }
+
+    /// What is done when the gate of a lane was not passed.
+    fn go_back(&mut self, lane: &Lane) -> Result<(), Cut> {
+        let Some(restore) = &lane.restore else {
+            return lane.on_failure.iter().try_for_each(|step| self.step(step, &Gate::Open));
+        };
+        restore.steps.iter().try_for_each(|step| self.step(step, &Gate::Open))?;
+        self.moment()?;
+        self.learn(&restore.claims, "its gate was not passed");
+        restore.start.iter().try_for_each(|step| self.step(step, &Gate::Open))
     }
 
     fn step(&mut self, step: &Step, gate: &Gate) -> Result<(), Cut> {

@@ -68,6 +68,16 @@ impl Abilities {
         Ok(Self { program, capabilities })
     }
 
+    /// Tries nothing and says that nothing works, for whoever looks at no host of this machine:
+    /// trying takes a process for each thing.
+    ///
+    /// # Errors
+    /// [`FleetError::Probe`].
+    pub fn untried() -> Result<Self, FleetError> {
+        let program = std::env::current_exe().map_err(FleetError::Probe)?;
+        Ok(Self { program, capabilities: Capabilities::default() })
+    }
+
     /// This machine, for defaults of settings.
     #[must_use]
     pub fn machine(&self) -> Machine {

@@ -16,6 +16,7 @@ use broken::Broken;
 use executor::secrets::SecretError;
 use images::References;
 use planner::manifest::problem::{Problem, Severity};
+use planner::manifest::resolve::Resolved;
 use planner::manifest::{self, Read};
 use planner::model::artifact::Artifacts;
 use planner::model::claim::Claims;
@@ -24,6 +25,7 @@ use planner::model::name::AppName;
 use planner::model::release::SecretVersions;
 use planner::report::Line;
 use selection::{Selection, SelectionError};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One manifest as read.
@@ -161,15 +163,17 @@ pub fn prepare(
     claims: &Claims,
     secrets: &Secrets,
 ) -> Result<Prepared, PrepareError> {
-    let (manifests, patterns) = read_manifests(snapshot, settings)?;
+    let patterns = snapshot.repository().patterns(&settings.include, &settings.exclude)?;
+    let (manifests, resolved) = read_resolved(snapshot, settings, &patterns)?;
     let named = manifests.iter().filter_map(apps::name);
     let known = named.chain(claims.apps.keys().cloned()).collect();
     let mut left_out = selection.left_out(&known)?;
-    let considered: Vec<&ReadManifest> = manifests
-        .iter()
-        .filter(|manifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app)))
-        .collect();
-    let (mut apps, mistakes) = apps::resolve(snapshot, &considered, settings);
+    let considered =
+        |manifest: &&ReadManifest| apps::name(manifest).is_none_or(|app| !left_out.contains(&app));
+    let resolved = manifests.iter().zip(resolved);
+    let resolved = resolved.filter(|(manifest, _)| considered(manifest));
+    let (mut apps, mistakes) = apps::gather(resolved);
+    let considered: Vec<&ReadManifest> = manifests.iter().filter(considered).collect();
     let broken = match mistakes.has_errors() {
         true if !selection.tolerant => {
             return Err(PrepareError::Mistakes(Box::new(mistakes)));
@@ -208,6 +212,24 @@ pub fn prepare(
     })
 }
 
+/// All manifests of the fleet, and what each means. What was read of one is many times as large as
+/// the app that it becomes, so it is let go before the next is read.
+fn read_resolved(
+    snapshot: &Snapshot<'_>,
+    settings: &Settings,
+    patterns: &Patterns,
+) -> Result<(Vec<ReadManifest>, Vec<Option<Resolved>>), PrepareError> {
+    let regions = settings.regions();
+    let found = snapshot.manifests(patterns)?;
+    let resolved = found.into_iter().map(|(path, bytes)| {
+        let mut manifest = read_manifest(path, &bytes);
+        let resolved = apps::one(snapshot, &manifest, &regions);
+        manifest.read.manifest = None;
+        (manifest, resolved)
+    });
+    Ok(resolved.unzip())
+}
+
 /// How the source relates to what was applied last, app by app. A manifest that is there and not
 /// among those read was left out by `[apps]`, or by being pointed at another directory.
 fn lineages(
@@ -217,9 +239,16 @@ fn lineages(
 ) -> Result<BTreeMap<AppName, Lineage>, RepositoryError> {
     let read: BTreeSet<&str> = read.iter().map(|manifest| manifest.path.as_str()).collect();
     let mut lineages = BTreeMap::new();
+    // Most apps were applied with few commits, and each comparison walks the history.
+    let mut compared = BTreeMap::new();
     for (app, record) in &claims.apps {
         let lineage = match (snapshot.commit(), &record.commit) {
-            (Some(now), Some(applied)) => snapshot.repository().lineage(now, applied)?,
+            (Some(now), Some(applied)) => match compared.entry(applied) {
+                Entry::Occupied(known) => Lineage::clone(known.get()),
+                Entry::Vacant(new) => {
+                    new.insert(snapshot.repository().lineage(now, applied)?).clone()
+                }
+            },
             (None, _) => unknown("what is to be applied is the work tree, not a commit"),
             (Some(_), None) => unknown("what was applied last was a work tree, not a commit"),
         };

@@ -1,6 +1,7 @@
 //! The git repository: the only user of git2. Finds it, resolves revisions, compares commits,
 //! and says which manifests are not committed. What a commit holds is read in [`snapshot`].
 
+mod clean;
 pub mod memory;
 mod merge;
 mod record;
@@ -324,7 +325,7 @@ impl Repository {
         &self,
         is_read: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, RepositoryError> {
-        if self.git.is_bare() {
+        if self.git.is_bare() || self.is_plainly_clean(&is_read) {
             return Ok(Vec::new());
         }
         let mut options = git2::StatusOptions::new();

@@ -23,13 +23,17 @@ pub struct Wanted {
 }
 
 /// What runs on the hosts was started by these units and is among their processes: it stays when
-/// they end. And LVM that is killed in the middle of a change leaves devices suspended.
+/// they end, and is neither counted nor judged with them. And LVM that is killed in the middle of a
+/// change leaves devices suspended.
 const ENDS: &str = "\
 # What runs on the hosts is among its processes and stays: only tiedown itself is asked to end. It
 # ends at its next step, and LVM, which it may be running, must never be killed.
 KillMode=process
 KillSignal=SIGTERM
 SendSIGKILL=no
+# What they need is their own matter, and one that has no memory left does not end tiedown.
+TasksMax=infinity
+OOMPolicy=continue
 ";
 
 /// Names and texts of all units, in the order in which they are enabled.

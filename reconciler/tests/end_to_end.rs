@@ -13,6 +13,7 @@ mod failures;
 mod hands;
 mod hooks;
 mod mistakes;
+mod outages;
 mod partial;
 mod privileges;
 mod proxied;

@@ -32,9 +32,14 @@ fn works(what: &str, needed: &[&str]) -> bool {
 /// Tells one part of the story in a lab host on `place`. The power is cut when it says "== cut";
 /// otherwise it must come to its end.
 fn tell(place: &Path, part: &[&str]) {
+    tell_of("story", place, part);
+}
+
+/// The same of another script.
+fn tell_of(script: &str, place: &Path, part: &[&str]) {
     let mut process = Command::new(fixtures().join("run"))
         .args(["-d", &place.display().to_string(), "-t", "900"])
-        .arg(fixtures().join("story"))
+        .arg(fixtures().join(script))
         .arg(env!("CARGO_BIN_EXE_tiedown"))
         .args(part)
         .stdin(Stdio::null())
@@ -50,7 +55,7 @@ fn tell(place: &Path, part: &[&str]) {
     }
     // The output has ended: nothing of the host is left.
     process.wait().unwrap();
-    let end = if matches!(part, ["first" | "containers"]) { "== cut" } else { "== told" };
+    let end = if matches!(part[0], "first" | "containers") { "== cut" } else { "== told" };
     assert!(said.iter().any(|line| line == end), "{part:?}:\n{}", said.join("\n"));
 }
 
@@ -75,5 +80,20 @@ fn a_container_on_lvm_keeps_its_notes_through_a_release_and_a_power_cut() {
         let place = tempfile::tempdir().unwrap();
         tell(place.path(), &["containers"]);
         tell(place.path(), &["again"]);
+    }
+}
+
+/// The units as systemd itself runs them: what they start stays when they end, ends at a step, is
+/// started again when it was killed, and is brought back after a power cut. `UNITS_ON=lvm` has it on
+/// LVM pools, which takes long.
+#[test]
+fn systemd_runs_the_units_and_ends_nothing_that_they_started() {
+    let needed = [&NEEDED[..], &["systemctl", "unshare", "nsenter"]].concat();
+    if works("units run by systemd", &needed) {
+        let place = tempfile::tempdir().unwrap();
+        let on = std::env::var("UNITS_ON").unwrap_or_default();
+        let first = ["first", on.as_str()];
+        tell_of("units", place.path(), if on.is_empty() { &first[..1] } else { &first });
+        tell_of("units", place.path(), &["again"]);
     }
 }

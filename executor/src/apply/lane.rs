@@ -23,14 +23,16 @@ impl Applying<'_> {
             return Ok(outcome);
         }
         self.world.catalog.act(&lane.claims_before, clock::now(), "")?;
-        for step in &lane.steps {
+        for (number, step) in lane.steps.iter().enumerate() {
             if self.stopping() {
                 outcome.stopped = true;
                 return Ok(outcome);
             }
             self.step(step, &lane.object, &mut outcome).await?;
-            if !outcome.failures.is_empty() {
-                self.unwind_lane(lane, &mut outcome).await?;
+            if let Some(failure) = outcome.failures.first() {
+                // What was found stale was not begun.
+                let began_all = number + 1 == lane.steps.len() && !failure.stale;
+                self.unwind_lane(lane, began_all, &mut outcome).await?;
                 return Ok(outcome);
             }
         }
@@ -46,7 +48,7 @@ impl Applying<'_> {
                 why,
                 stale: false,
             });
-            self.unwind_lane(lane, &mut outcome).await?;
+            self.unwind_lane(lane, true, &mut outcome).await?;
             return Ok(outcome);
         }
         self.world.catalog.act(&lane.claims_after, clock::now(), "")?;
@@ -162,11 +164,41 @@ impl Applying<'_> {
         }
     }
 
-    async fn unwind_lane(&self, lane: &Lane, outcome: &mut Outcome) -> Result<(), ApplyError> {
-        for step in &lane.on_failure {
-            self.step(step, &lane.object, outcome).await?;
+    /// What the plan says for a failed lane. The first step of it that fails ends it, and is told
+    /// beside the failure. `began_all`: the last step was begun.
+    async fn unwind_lane(
+        &self,
+        lane: &Lane,
+        began_all: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), ApplyError> {
+        let why = outcome.failures.first().map(|failure| failure.why.clone()).unwrap_or_default();
+        let Some(restore) = lane.restore.as_ref().filter(|_| began_all) else {
+            self.unwind_steps(&lane.on_failure, lane, outcome).await?;
+            return Ok(());
+        };
+        if self.unwind_steps(&restore.steps, lane, outcome).await? {
+            self.world.catalog.act(&restore.claims, clock::now(), &why)?;
+            self.unwind_steps(&restore.start, lane, outcome).await?;
         }
         Ok(())
+    }
+
+    /// Whether all of them were done.
+    async fn unwind_steps(
+        &self,
+        steps: &[Step],
+        lane: &Lane,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ApplyError> {
+        let failed = outcome.failures.len();
+        for step in steps {
+            self.step(step, &lane.object, outcome).await?;
+            if outcome.failures.len() > failed {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn host(&self, name: &HostName) -> Result<&dyn crate::host::Host, ApplyError> {

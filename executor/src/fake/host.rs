@@ -246,9 +246,9 @@ fn perform(reading: &mut Reading, act: &Act, fleet: &FleetName, host: &HostName)
             }
             true
         }
-        Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume } => {
-            reading.volumes.remove(volume).is_none()
-        }
+        Act::DestroyVolume { volume, .. }
+        | Act::RemoveClone { volume }
+        | Act::RemoveSnapshot { volume } => reading.volumes.remove(volume).is_none(),
         Act::GrowVolume { volume, .. }
         | Act::MarkVolume { volume, .. }
         | Act::RetireVolume { volume, .. }
@@ -309,6 +309,7 @@ fn change(view: &mut VolumeView, act: &Act, at: Timestamp) {
         | Act::AdoptVolume { .. }
         | Act::CopyVolume { .. }
         | Act::RemoveClone { .. }
+        | Act::RemoveSnapshot { .. }
         | Act::DestroyVolume { .. }
         | Act::FetchImage { .. }
         | Act::StartInstance { .. }

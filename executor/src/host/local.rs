@@ -258,6 +258,7 @@ impl LocalHost {
             Act::MakeVolume { volume } => self.storage.make(volume).await?,
             Act::CopyVolume { of, volume } => self.storage.copy(of, volume, reading.at).await?,
             Act::RemoveClone { volume } => self.storage.remove_clone(volume).await?,
+            Act::RemoveSnapshot { volume } => self.storage.destroy(volume).await?,
             Act::GrowVolume { volume, to } => self.storage.grow(volume, *to).await?,
             Act::MarkVolume { volume, marks } => self.storage.mark(volume, marks).await?,
             Act::RetireVolume { volume, keeping } => {
@@ -343,7 +344,7 @@ impl LocalHost {
         let claims = self.catalog.claims()?;
         let here = claims.slots.into_values().filter(|claim| claim.host == self.name);
         let applied = here.filter_map(|claim| match &claim.applied_spec?.artifact {
-            Artifact::Tree { digest } => Some(digest.clone()),
+            Artifact::Tree { digest } => Some(digest.to_string()),
             Artifact::Image { .. } => None,
         });
         Ok(applied.collect())

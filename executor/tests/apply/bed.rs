@@ -188,6 +188,6 @@ impl Bed {
 }
 
 fn artifacts(desired: &Desired) -> Artifacts {
-    let tree = || Resolved::Found(Artifact::Tree { digest: "ab".repeat(32) });
+    let tree = || Resolved::Found(Artifact::Tree { digest: "ab".repeat(32).into() });
     desired.apps.keys().map(|app| (app.clone(), tree())).collect()
 }

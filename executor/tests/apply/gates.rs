@@ -36,7 +36,7 @@ fn host() -> (FakeHost, InstanceId) {
 
 fn check(name: &str, interval: u64, grace: u64) -> Check {
     Check {
-        name: name.to_owned(),
+        name: name.into(),
         port: Port(80),
         probe: Probe::Tcp,
         interval: Millis::from_secs(interval),

@@ -16,7 +16,7 @@ use planner::model::instance::{
 };
 use planner::model::network::Subnet;
 use planner::model::observed::{InstanceState, InstanceView};
-use planner::model::release::{Release, SecretVersions};
+use planner::model::release::{Env, Release, SecretVersions};
 use planner::model::time::Millis;
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +59,7 @@ impl Bed {
             artifact: self.artifact.clone(),
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             replaces_entrypoint: false,
-            env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
+            env: Env::from([("GREETING".into(), "hello".into())]),
             files: Vec::new(),
             secret_files: Vec::new(),
             secrets: SecretVersions::new(),
@@ -71,7 +71,7 @@ impl Bed {
             alone: false,
             supervision: Supervision {
                 restart: Restart::Never,
-                kill_signal: "SIGINT".to_owned(),
+                kill_signal: "SIGINT".into(),
                 kill_timeout: Millis::from_secs(5),
             },
         }
@@ -80,7 +80,7 @@ impl Bed {
     /// The same with a volume at `/data`.
     pub(crate) fn mounted(&self, n: u8, volume: &VolumeId, script: &str) -> InstanceSpec {
         let source = "data".parse().unwrap();
-        let bind = Bind { volume: volume.clone(), source, destination: "/data".to_owned() };
+        let bind = Bind { volume: volume.clone(), source, destination: "/data".into() };
         InstanceSpec { binds: vec![bind], ..self.script(n, script) }
     }
 
@@ -296,7 +296,7 @@ async fn is_stopped_as_it_wants(bed: &Bed) {
     let script = "trap 'echo bye > /data/bye; exit 0' USR1; trap '' TERM INT; echo ready; \
                   while :; do sleep 0.05; done";
     let mut spec = bed.mounted(8, &volume(8), script);
-    spec.supervision.kill_signal = "SIGUSR1".to_owned();
+    spec.supervision.kill_signal = "SIGUSR1".into();
     bed.up(&spec).await;
     bed.says(&spec.id, "ready");
     bed.stop(&spec.id).await;

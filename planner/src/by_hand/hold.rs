@@ -46,6 +46,7 @@ pub(super) fn hold(ground: &Ground<'_>, slot: &SlotId, held: bool, report: &mut 
         gate: Gate::Open,
         claims_after: vec![ClaimAct::Hold { slot: slot.clone(), held }],
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     };
     let title = if held { "hold" } else { "let go" };

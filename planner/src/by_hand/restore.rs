@@ -51,7 +51,7 @@ pub(super) fn restore(
         return Rolled::default();
     };
     match prepare(inputs, ground, at, group, place, &source) {
-        Ok(restoring) => restoring.roll_out(inputs, group, place),
+        Ok(restoring) => restoring.roll_out(inputs, ground, group, place),
         Err((kind, why, hint)) => {
             let object = Object::Slot { slot };
             report.say(kind, object, format!("{volume} is not restored: {why}"), &hint);

@@ -197,7 +197,7 @@ fn anywhere(
     let free = hosts.into_iter().map(|(_, host, region)| {
         let number = NonZeroU32::MIN;
         let (app, group) = (app.name.clone(), group.name.clone());
-        (SlotId { app, group, region, number }, host)
+        (SlotId::new(app, group, region, number), host)
     });
     let held = |slot: &SlotId| ground.claims.get(slot).is_some_and(|claim| claim.held);
     for (slot, host) in beside.chain(free).filter(|(slot, _)| !held(slot)) {

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 /// All that is dangerous about a rollout, each once; nothing: it is safe.
 pub(super) fn of(plan: &Plan, rollout: &Rollout) -> Vec<String> {
     let lanes = || rollout.waves.iter().flat_map(|wave| &wave.lanes);
-    let steps = lanes().flat_map(|lane| lane.steps.iter().chain(&lane.on_failure));
+    let steps = lanes().flat_map(|lane| lane.steps.iter().chain(lane.failing()));
     let steps = steps.chain(&rollout.on_failure).filter_map(|step| of_step(plan, step));
     let mut dangers = Vec::new();
     for danger in lanes().filter_map(of_lane).chain(steps) {
@@ -26,6 +26,7 @@ pub(super) fn of(plan: &Plan, rollout: &Rollout) -> Vec<String> {
 /// A claim that goes is a slot that goes, or one that has another name from now on.
 fn of_lane(lane: &Lane) -> Option<String> {
     let acts = lane.claims_before.iter().chain(&lane.claims_after).chain(&lane.claims_on_failure);
+    let acts = acts.chain(lane.restore.iter().flat_map(|restore| &restore.claims));
     let slot = acts.filter_map(ClaimAct::removes).next()?;
     Some(match lane.object.slot() {
         Some(new) if new != slot => format!("it renames {slot} to {new}"),
@@ -57,6 +58,7 @@ fn of_step(plan: &Plan, step: &Step) -> Option<String> {
         | Act::FetchImage { .. }
         | Act::AdoptVolume { .. }
         | Act::RemoveClone { .. }
+        | Act::RemoveSnapshot { .. }
         | Act::GrowVolume { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }

@@ -24,6 +24,11 @@ pub(super) fn copies(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violati
                 let other = spec.filter(|spec| spec.kind != VolumeKind::Clone);
                 other.map(|_| format!("volume {volume} is no clone"))
             }
+            Act::RemoveSnapshot { volume } => {
+                let spec = spec_of(walk, world, placed, volume);
+                let other = spec.filter(|spec| !spec.is_way_back());
+                other.map(|_| format!("volume {volume} is no snapshot of a deploy"))
+            }
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }
             | Act::RetireVolume { volume, .. }

@@ -29,7 +29,8 @@ pub(super) fn held(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
         }
     }
     for placed in &walk.lanes {
-        for act in placed.lane.claims_before.iter().chain(&placed.lane.claims_after) {
+        let back = placed.lane.restore.iter().flat_map(|restore| &restore.claims);
+        for act in placed.lane.claims_before.iter().chain(&placed.lane.claims_after).chain(back) {
             let slot = match act {
                 ClaimAct::Write(claim) => &claim.slot,
                 ClaimAct::Remove { slot } => slot,
@@ -56,7 +57,7 @@ fn touched<'a>(
         Act::CopyVolume { volume, .. } => {
             (volume.kind != VolumeKind::Snapshot).then_some(&volume.slot)
         }
-        Act::RemoveClone { volume } => {
+        Act::RemoveClone { volume } | Act::RemoveSnapshot { volume } => {
             Some(&world.reading(&step.host)?.volumes.get(volume)?.spec.slot)
         }
         Act::MarkVolume { volume, marks } | Act::TakeBackVolume { volume, marks } => {

@@ -1,6 +1,6 @@
 //! Data goes only when all say so; nothing starts empty in its place; nothing shrinks.
 
-use super::walk::{Placed, Walk};
+use super::walk::{Path, Placed, Walk};
 use super::{Rule, Violation, World};
 use crate::model::host::HostState;
 use crate::model::id::VolumeId;
@@ -50,6 +50,7 @@ fn remarked(walk: &Walk<'_>, volume: &VolumeId) -> bool {
         | Act::GrowVolume { .. }
         | Act::DestroyVolume { .. }
         | Act::RemoveClone { .. }
+        | Act::RemoveSnapshot { .. }
         | Act::StartInstance { .. }
         | Act::StopInstance { .. }
         | Act::SuperviseInstance { .. } => false,
@@ -112,21 +113,14 @@ pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Viola
     let now = world.readings().map(|(_, reading)| reading.asked_at).max().unwrap_or_default();
     let day = Millis::from_days(1);
     let recent = world.claims.losses.iter().filter(|(_, at)| now.since(*at) < day).count();
+    let loses = |placed: &Placed<'_>| lost_by(world, placed).is_some();
     let lost: BTreeSet<&VolumeId> = walk
         .steps
         .iter()
-        .filter_map(|placed| {
-            let there = &world.reading(&placed.step.host)?.volumes;
-            match &placed.step.act {
-                Act::DestroyVolume { volume, .. } => there.contains_key(volume).then_some(volume),
-                Act::RetireVolume { volume, .. } => {
-                    let view = there.get(volume)?;
-                    (view.state == VolumeState::Attached).then_some(volume)
-                }
-                _ => None,
-            }
-        })
+        .filter(|placed| placed.path != Path::WentBack)
+        .filter_map(|placed| lost_by(world, placed))
         .collect();
+    let lost = lost.len() + walk.going_back(|placed| usize::from(loses(placed)));
     let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
         ClaimAct::Write(claim) => Some(claim),
         ClaimAct::Remove { .. }
@@ -140,9 +134,22 @@ pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Viola
     let limit = world.policy.max_loss;
     let share = all.len() * limit.share_thousandths as usize / 1000;
     let limit = share.max(limit.count as usize);
-    if !lost.is_empty() && recent + lost.len() > limit {
-        let why = format!("{} volumes would be lost in a day, {limit} may be", recent + lost.len());
+    if lost > 0 && recent + lost > limit {
+        let why = format!("{} volumes would be lost in a day, {limit} may be", recent + lost);
         found.push(Violation::new(Rule::MaxLoss, &walk.plan.fleet, why));
+    }
+}
+
+/// The volume that a step puts away or destroys, if it is there as a slot's.
+fn lost_by<'a>(world: &World<'a>, placed: &Placed<'a>) -> Option<&'a VolumeId> {
+    let there = &world.reading(&placed.step.host)?.volumes;
+    match &placed.step.act {
+        Act::DestroyVolume { volume, .. } => there.contains_key(volume).then_some(volume),
+        Act::RetireVolume { volume, .. } => {
+            let view = there.get(volume)?;
+            (view.state == VolumeState::Attached).then_some(volume)
+        }
+        _ => None,
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn temporary(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violatio
             }
             match stop.path {
                 Path::Main => stops.0 |= walk.before(placed, stop),
-                Path::LaneFailed => {}
+                Path::LaneFailed | Path::WentBack => {}
                 Path::RolloutFailed => stops.1 = true,
             }
         }
@@ -148,7 +148,8 @@ pub(super) fn temporary(walk: &Walk<'_>, _: &World<'_>, found: &mut Vec<Violatio
 
 /// The same of clones; and what is started on one has no network.
 fn clones(walk: &Walk<'_>, found: &mut Vec<Violation>) {
-    for (placed, spec) in walk.made().filter(|(_, spec)| spec.kind == VolumeKind::Clone) {
+    let copied = walk.copied().map(|(placed, _, spec)| (placed, spec));
+    for (placed, spec) in copied.filter(|(_, spec)| spec.kind == VolumeKind::Clone) {
         let removed = |path: Path| {
             walk.on_volume(&spec.id).any(|step| {
                 let removes = matches!(step.step.act, Act::RemoveClone { .. });

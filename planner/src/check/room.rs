@@ -2,7 +2,7 @@
 //! freed some time and not surely before the rest is made. No host reserves more memory and cpus
 //! than it has; there, what surely was stopped before is counted.
 
-use super::walk::{Placed, Walk};
+use super::walk::{Path, Placed, Walk};
 use super::{Rule, Violation, World};
 use crate::model::claim::Claim;
 use crate::model::guest::Guest;
@@ -13,7 +13,7 @@ use crate::model::observed::{InstanceState, InstanceView, PoolView, Reading};
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::plan::ClaimAct;
-use crate::plan::step::Act;
+use crate::plan::step::{Act, Step};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
@@ -21,6 +21,18 @@ use alloc::vec::Vec;
 /// Judges every host on which volumes are made or grown.
 pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation>) {
     let overcommit = u64::from(world.policy.overcommit_thousandths);
+    let mut steps: BTreeMap<&HostName, Vec<&Step>> = BTreeMap::new();
+    let mut back = BTreeSet::new();
+    for placed in &walk.steps {
+        match placed.path {
+            Path::WentBack => {
+                back.insert(&placed.step.host);
+            }
+            Path::Main | Path::LaneFailed | Path::RolloutFailed => {
+                steps.entry(&placed.step.host).or_default().push(placed.step);
+            }
+        }
+    }
     for (host, reading) in world.readings() {
         let (size, extent, header) = match &reading.pool {
             PoolView::Present(pool) => (pool.size, pool.extent, pool.header),
@@ -30,7 +42,11 @@ pub(super) fn room(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
             }
         };
         let promised = promised(reading, extent, header);
-        let more = more(walk, host, reading, extent, header);
+        let steps = steps.get(host).map_or(&[][..], Vec::as_slice);
+        let mut more = more(steps, reading, extent, header);
+        if back.contains(host) {
+            more = more.plus(going_back(walk, host, extent, header));
+        }
         let limit = size.times_thousandths(overcommit);
         if more > Size::ZERO && promised.plus(more) > limit {
             let why = format!("{promised} promised and {more} more, but only {limit} may be");
@@ -46,11 +62,11 @@ fn promised(reading: &Reading, extent: Size, header: Size) -> Size {
     reading.foreign.iter().fold(ours, |sum, foreign| sum.plus(foreign.size))
 }
 
-/// What the plan adds to what the host promises.
-fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, header: Size) -> Size {
+/// What the plan adds to what a host promises, by its steps on it.
+fn more(steps: &[&Step], reading: &Reading, extent: Size, header: Size) -> Size {
     let mut caps = BTreeMap::new();
-    for placed in walk.steps.iter().filter(|placed| placed.step.host == *host) {
-        let (volume, size) = match &placed.step.act {
+    for step in steps {
+        let (volume, size) = match &step.act {
             Act::MakeVolume { volume } | Act::CopyVolume { volume, .. } => {
                 (&volume.id, volume.size)
             }
@@ -64,6 +80,7 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
             | Act::AdoptVolume { .. }
             | Act::DestroyVolume { .. }
             | Act::RemoveClone { .. }
+            | Act::RemoveSnapshot { .. }
             | Act::StartInstance { .. }
             | Act::StopInstance { .. }
             | Act::SuperviseInstance { .. } => continue,
@@ -77,6 +94,19 @@ fn more(walk: &Walk<'_>, host: &HostName, reading: &Reading, extent: Size, heade
         cost(cap).minus(had)
     });
     added.sum()
+}
+
+/// What slots that go back add on a host, at most.
+fn going_back(walk: &Walk<'_>, host: &HostName, extent: Size, header: Size) -> Size {
+    walk.going_back(|placed| match &placed.step.act {
+        Act::CopyVolume { volume, .. } if placed.step.host == *host => {
+            volume.size.rounded_up_to(extent).plus(header)
+        }
+        Act::GrowVolume { volume, to } if placed.step.host == *host => {
+            to.minus(walk.makes(volume).map_or(Size::ZERO, |(_, spec)| spec.size))
+        }
+        _ => Size::ZERO,
+    })
 }
 
 /// Judges every host on which instances are started.
@@ -134,7 +164,7 @@ type Start<'a> = (&'a Placed<'a>, &'a InstanceSpec);
 
 /// What is remembered of a slot when the plan begins, with its corrections: its host may have
 /// another name by now.
-fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
+pub(super) fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
     let corrected = walk.plan.corrections.iter().find_map(|act| match act {
         ClaimAct::Write(claim) if claim.slot == *slot => Some(claim),
         ClaimAct::Write(_)

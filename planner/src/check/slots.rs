@@ -138,6 +138,7 @@ fn attached_for<'a>(
             Act::RetireVolume { volume: id, .. }
             | Act::DestroyVolume { volume: id, .. }
             | Act::RemoveClone { volume: id }
+            | Act::RemoveSnapshot { volume: id }
                 if id == volume =>
             {
                 slot = None;
@@ -189,7 +190,8 @@ pub(super) fn idle(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
         let (Act::RetireVolume { volume, .. }
         | Act::TakeBackVolume { volume, .. }
         | Act::DestroyVolume { volume, .. }
-        | Act::RemoveClone { volume }) = &placed.step.act
+        | Act::RemoveClone { volume }
+        | Act::RemoveSnapshot { volume }) = &placed.step.act
         else {
             continue;
         };

@@ -95,6 +95,7 @@ fn needs_pool(act: &Act) -> bool {
         Act::MakeVolume { .. }
         | Act::CopyVolume { .. }
         | Act::RemoveClone { .. }
+        | Act::RemoveSnapshot { .. }
         | Act::GrowVolume { .. }
         | Act::MarkVolume { .. }
         | Act::RetireVolume { .. }
@@ -119,7 +120,9 @@ pub(super) fn own_objects(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Vi
             Act::MakePool { .. } | Act::FetchImage { .. } | Act::StartInstance { .. } => None,
             Act::MakeVolume { volume } => of_another(reading, volume),
             // Destroyed already.
-            Act::DestroyVolume { .. } | Act::RemoveClone { .. } => None,
+            Act::DestroyVolume { .. } | Act::RemoveClone { .. } | Act::RemoveSnapshot { .. } => {
+                None
+            }
             Act::AdoptVolume { name, volume } => not_adoptable(reading, name, volume),
             Act::CopyVolume { of: volume, .. }
             | Act::GrowVolume { volume, .. }
@@ -214,6 +217,7 @@ fn subject(fact: &Predicate) -> Subject<'_> {
         | Predicate::VolumeWhole { volume, .. }
         | Predicate::VolumeCopied { volume, .. }
         | Predicate::VolumeIsClone { volume }
+        | Predicate::VolumeIsWayBack { volume }
         | Predicate::VolumeErasable { volume, .. }
         | Predicate::VolumeIdle { volume } => Subject::Volume(volume),
         Predicate::InstanceAbsent { instance }
@@ -246,7 +250,8 @@ fn own(act: &Act, fact: &Predicate) -> bool {
             | Act::RetireVolume { volume, .. }
             | Act::TakeBackVolume { volume, .. }
             | Act::DestroyVolume { volume, .. }
-            | Act::RemoveClone { volume },
+            | Act::RemoveClone { volume }
+            | Act::RemoveSnapshot { volume },
             Subject::Volume(id),
         ) => volume == id,
         (Act::FetchImage { digest, .. }, Subject::Image(of)) => digest == of,
@@ -298,7 +303,9 @@ fn pins(act: &Act, fact: &Predicate) -> bool {
         }
         (Act::RetireVolume { volume, .. }, Predicate::VolumeRetired { volume: id, .. })
         | (
-            Act::DestroyVolume { volume, .. } | Act::RemoveClone { volume },
+            Act::DestroyVolume { volume, .. }
+            | Act::RemoveClone { volume }
+            | Act::RemoveSnapshot { volume },
             Predicate::VolumeAbsent { volume: id },
         ) => volume == id,
         (Act::FetchImage { digest, .. }, Predicate::ImageHere { digest: of }) => digest == of,

@@ -36,11 +36,21 @@ pub(super) fn told(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violation
                 fails || shown.volumes.contains(&volume.id)
             }
             // A clone that is there for the time of a rollout is told with that.
+            // A snapshot to go back to is told with its slot.
             Act::CopyVolume { volume, .. } => {
-                fails || volume.kind == VolumeKind::Clone || shown.volumes.contains(&volume.id)
+                fails
+                    || volume.kind == VolumeKind::Clone
+                    || volume.is_way_back() && shown.slots.contains(&volume.slot)
+                    || shown.volumes.contains(&volume.id)
             }
             Act::RemoveClone { volume } => {
                 walk.makes(volume).is_some() || shown.volumes.contains(volume)
+            }
+            Act::RemoveSnapshot { volume } => {
+                let of = walk.lane(placed).and_then(|lane| lane.object.slot());
+                fails
+                    || of.is_some_and(|slot| shown.slots.contains(slot))
+                    || shown.volumes.contains(volume)
             }
             Act::GrowVolume { volume, .. }
             | Act::MarkVolume { volume, .. }

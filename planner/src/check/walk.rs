@@ -7,7 +7,7 @@ use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::volume::VolumeSpec;
 use crate::plan::step::{Act, Step};
-use crate::plan::{ClaimAct, Lane, Plan, Rollout, RolloutId};
+use crate::plan::{ClaimAct, Lane, Plan, Restore, Rollout, RolloutId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -18,6 +18,8 @@ pub(super) enum Path {
     Main,
     /// If its lane fails.
     LaneFailed,
+    /// If its lane fails behind its last step, which may have changed data.
+    WentBack,
     /// If its rollout fails.
     RolloutFailed,
 }
@@ -97,6 +99,8 @@ impl<'a> Walk<'a> {
                 self.steps.extend(lane.steps.iter().enumerate().map(placed(Path::Main)));
                 let failed = lane.on_failure.iter().enumerate();
                 self.steps.extend(failed.map(placed(Path::LaneFailed)));
+                let back = lane.restore.iter().flat_map(Restore::all).enumerate();
+                self.steps.extend(back.map(placed(Path::WentBack)));
             }
         }
         let failed = rollout.on_failure.iter().enumerate();
@@ -128,6 +132,7 @@ impl<'a> Walk<'a> {
                 | Act::MakeVolume { .. }
                 | Act::CopyVolume { .. }
                 | Act::RemoveClone { .. }
+                | Act::RemoveSnapshot { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }
@@ -182,13 +187,40 @@ impl<'a> Walk<'a> {
             (Path::Main, Path::Main) => {
                 first.wave < second.wave || same_lane && first.index < second.index
             }
-            (Path::Main, Path::LaneFailed) => first.wave < second.wave || same_lane,
-            (Path::Main | Path::LaneFailed, Path::RolloutFailed) => true,
-            (Path::LaneFailed, Path::LaneFailed) => same_lane && first.index < second.index,
+            (Path::Main, Path::LaneFailed | Path::WentBack) => {
+                first.wave < second.wave || same_lane
+            }
+            (Path::Main | Path::LaneFailed | Path::WentBack, Path::RolloutFailed) => true,
+            (Path::LaneFailed, Path::LaneFailed) | (Path::WentBack, Path::WentBack) => {
+                same_lane && first.index < second.index
+            }
             (Path::RolloutFailed, Path::RolloutFailed) => first.index < second.index,
-            (Path::LaneFailed | Path::RolloutFailed, Path::Main)
-            | (Path::RolloutFailed, Path::LaneFailed) => false,
+            // Of the two ways back of a lane one is gone at most.
+            (Path::LaneFailed, Path::WentBack) | (Path::WentBack, Path::LaneFailed) => false,
+            (Path::LaneFailed | Path::WentBack | Path::RolloutFailed, Path::Main)
+            | (Path::RolloutFailed, Path::LaneFailed | Path::WentBack) => false,
         }
+    }
+
+    /// Steps that are done when a slot goes back, at most: of each rollout those of one wave, for
+    /// then no other begins. `cost` says how much each takes of what is counted.
+    pub(super) fn going_back<T: Ord + Default + core::iter::Sum>(
+        &self,
+        cost: impl Fn(&Placed<'a>) -> T,
+    ) -> T {
+        let mut waves: BTreeMap<(usize, usize), Vec<T>> = BTreeMap::new();
+        for placed in self.steps.iter().filter(|placed| placed.path == Path::WentBack) {
+            waves.entry((placed.rollout, placed.wave)).or_default().push(cost(placed));
+        }
+        let mut most: BTreeMap<usize, T> = BTreeMap::new();
+        for ((rollout, _), costs) in waves {
+            let cost: T = costs.into_iter().sum();
+            let most = most.entry(rollout).or_default();
+            if cost > *most {
+                *most = cost;
+            }
+        }
+        most.into_values().sum()
     }
 
     /// Whether two steps are of one lane, whatever becomes of it.

@@ -6,7 +6,6 @@ use super::instance::made_of;
 use crate::model::artifact::Artifact;
 use crate::model::desired::{App, Group};
 use crate::model::instance::{Restart, Supervision};
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// What Fly sets for a release command, so that a program can tell.
@@ -17,7 +16,7 @@ pub(crate) fn group(app: &App) -> Option<Group> {
     let command = app.release_command.as_ref()?;
     let mut group = once(app.groups.get(&command.group)?);
     group.argv.clone_from(&command.argv);
-    group.env.insert(RELEASE_COMMAND.to_string(), "1".to_string());
+    group.env.insert(RELEASE_COMMAND.into(), "1".into());
     group.guest = command.guest;
     group.mounts.clear();
     Some(group)

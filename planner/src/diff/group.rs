@@ -49,12 +49,8 @@ impl Scope<'_, '_> {
     }
 
     fn slot(&self, region: &Region, number: u32) -> Option<SlotId> {
-        Some(SlotId {
-            app: self.app.name.clone(),
-            group: self.group.name.clone(),
-            region: region.clone(),
-            number: NonZeroU32::new(number)?,
-        })
+        let (app, group) = (self.app.name.clone(), self.group.name.clone());
+        Some(SlotId::new(app, group, region.clone(), NonZeroU32::new(number)?))
     }
 
     /// The group's slots that two hosts hold: they count as there.
@@ -90,13 +86,13 @@ pub(super) fn compare<'a>(
         app: scope.app,
         group: scope.group,
         runs,
-        kept: Vec::new(),
+        kept: Vec::with_capacity(stay.len()),
         wanted: Vec::new(),
         strays: Vec::new(),
         released: scope.released.clone(),
         unknown: scope.disputed().count(),
     };
-    let stuck = stuck(scope, &group, existing, report);
+    let stuck = stuck(scope, &group, existing, &stay, report);
     for claim in stay {
         keep(scope, claim, stuck, &mut group, diff, report);
     }
@@ -120,11 +116,15 @@ pub(super) fn compare<'a>(
     diff.groups.push(group);
 }
 
+/// Slots that are named one by one, at most.
+const NAMED: usize = 6;
+
 /// Whether the release failed on a slot of the group and must not be tried on any.
 fn stuck(
     scope: &Scope<'_, '_>,
     group: &GroupDiff<'_>,
     existing: &[&Claim],
+    stay: &[&&Claim],
     report: &mut Report,
 ) -> bool {
     let Some(runs) = &group.runs else { return false };
@@ -140,12 +140,20 @@ fn stuck(
     let mut failed =
         existing.iter().filter(|claim| instance::failed(claim, &runs.release) && !came_up(claim));
     let Some(first) = failed.next() else { return false };
-    let why = match &first.failed {
-        Some(failed) => {
-            format!("release {} failed on {}: {}", runs.release, first.slot, failed.why)
+    let seen = first.failed.as_ref().map(|failed| failed.why.as_str()).unwrap_or_default();
+    let slots = stay.len();
+    let stay = stay.iter().filter(|claim| !came_up(claim));
+    let stay: Vec<_> =
+        stay.map(|claim| format!("{}/{}", claim.slot.region, claim.slot.number)).collect();
+    let stay = match &stay[..] {
+        [] => "its slot goes".into(),
+        [only] => format!("{only} stays as it is"),
+        [others @ .., last] if others.len() < NAMED => {
+            format!("{} and {last} stay as they are", others.join(", "))
         }
-        None => format!("release {} failed on {}", runs.release, first.slot),
+        _ => format!("{} of {slots} slots stay as they are", stay.len()),
     };
+    let why = format!("release {} failed on {}: {seen}; {stay}", runs.release, first.slot);
     let hint = "change what it runs, or try the release again with --retry";
     report.say(Kind::Waiting, scope.object(), why, hint);
     true

@@ -18,6 +18,7 @@ use crate::model::time::{Millis, Timestamp};
 use crate::model::volume::{OnRemove, VolumeKind, VolumeState};
 use crate::recover::{At, Ground, Trusted};
 use crate::report::{Kind, Report};
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -35,7 +36,7 @@ pub(crate) struct Wanted<'a> {
     /// The host where its volumes are already.
     pub(crate) pinned: Option<&'a HostName>,
     /// What is given up: the claim on a host that is lost.
-    pub(crate) gives_up: Option<Claim>,
+    pub(crate) gives_up: Option<Box<Claim>>,
     /// Where it goes, once that is decided.
     pub(crate) placed: Option<crate::placement::Placed>,
 }
@@ -164,7 +165,7 @@ pub(super) fn want<'a>(
             return;
         }
     };
-    let gives_up = gives_up.cloned();
+    let gives_up = gives_up.cloned().map(Box::new);
     group.wanted.push(Wanted { slot, volumes, pinned, gives_up, placed: None });
 }
 
@@ -360,8 +361,12 @@ pub(super) fn diff<'a>(
     let desired = &inputs.desired;
     for at in &ground.seen.volumes {
         let spec = &at.view.spec;
+        // What a deploy took to go back to goes when its slot is healthy.
+        let way_back =
+            spec.is_way_back() && ground.claims.contains_key(&ground.renames.slot(&spec.slot));
         let skip = claimed.contains(&spec.id)
             || back.contains(&spec.id)
+            || way_back
             || desired.left_out.contains(&spec.slot.app);
         // A clone goes with the deploy that it was made for.
         let half_made = at.view.is_half_made() && spec.kind != VolumeKind::Clone;

@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// Digits of a digest.
+const DIGEST: usize = 64;
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<T> {
@@ -29,27 +32,32 @@ pub(super) fn seal<T: Serialize>(kind: &str, version: u32, body: &T) -> String {
     text
 }
 
-/// What was sealed.
+/// What was sealed. The text is large, and is given away so that it need not be kept beside what
+/// is made from it.
 pub(super) fn open<T: DeserializeOwned>(
     kind: &'static str,
     version: u32,
-    text: &str,
+    text: String,
 ) -> Result<T, DocumentError> {
     let shape = |source| DocumentError::Shape { kind, source };
-    let head: Head = serde_json::from_str(text).map_err(shape)?;
+    let compact = without_blanks(&text);
+    if let Some(body) = sealed_body(kind, version, &compact) {
+        drop(text);
+        return serde_json::from_str(body).map_err(shape);
+    }
+    drop(compact);
+    let head: Head = serde_json::from_str(&text).map_err(shape)?;
     if head.tiedown != kind {
         return Err(DocumentError::Kind { kind, found: head.tiedown.chars().take(40).collect() });
     }
     if head.version != version {
         return Err(DocumentError::Version { kind, found: head.version, known: version });
     }
-    if !is_as_sealed(&head, text) {
-        let envelope: Envelope<Value> = serde_json::from_str(text).map_err(shape)?;
-        if digest_of_value(kind, version, &envelope.body) != envelope.digest {
-            return Err(DocumentError::Altered);
-        }
+    let envelope: Envelope<Value> = serde_json::from_str(&text).map_err(shape)?;
+    if digest_of_value(kind, version, &envelope.body) != envelope.digest {
+        return Err(DocumentError::Altered);
     }
-    let envelope: Envelope<T> = serde_json::from_str(text).map_err(shape)?;
+    let envelope: Envelope<T> = serde_json::from_str(&text).map_err(shape)?;
     Ok(envelope.body)
 }
 
@@ -57,8 +65,6 @@ pub(super) fn open<T: DeserializeOwned>(
 struct Head {
     tiedown: String,
     version: u32,
-    #[serde(default)]
-    digest: String,
 }
 
 /// Over the value, not over its text: a document that was only laid out anew is the same.
@@ -70,28 +76,43 @@ fn digest(kind: &str, version: u32, body: &[u8]) -> String {
     digest_of(&[b"document", kind.as_bytes(), &version.to_le_bytes(), body])
 }
 
-/// Whether the text is what [`seal`] wrote, but for blanks and line breaks. Then the digest can be
-/// had from the text, which is large, without a value of it, which is many times larger.
-fn is_as_sealed(head: &Head, text: &str) -> bool {
-    let Head { tiedown, version, digest: sealed } = head;
-    let text = without_blanks(text);
-    let before =
-        format!(r#"{{"tiedown":"{tiedown}","version":{version},"digest":"{sealed}","body":"#);
-    let body = text.strip_prefix(before.as_bytes()).and_then(|rest| rest.strip_suffix(b"}"));
-    body.is_some_and(|body| digest(tiedown, *version, body) == *sealed)
+/// The body of a document that is what [`seal`] wrote, but for blanks and line breaks. Then the
+/// digest can be had from the text, without a value of it, which is many times larger.
+fn sealed_body<'t>(kind: &str, version: u32, compact: &'t str) -> Option<&'t str> {
+    let head = format!(r#"{{"tiedown":"{kind}","version":{version},"digest":""#);
+    let (sealed, rest) = compact.strip_prefix(&head)?.split_at_checked(DIGEST)?;
+    let body = rest.strip_prefix(r#"","body":"#)?.strip_suffix('}')?;
+    (digest(kind, version, body.as_bytes()) == sealed).then_some(body)
 }
 
 /// JSON without what is between its signs.
-fn without_blanks(text: &str) -> Vec<u8> {
-    let (mut in_string, mut escaped) = (false, false);
+fn without_blanks(text: &str) -> String {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
     let mut kept = Vec::with_capacity(text.len());
-    kept.extend(text.bytes().filter(|byte| {
-        let blank = !in_string && matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        in_string ^= *byte == b'"' && !escaped;
-        escaped = in_string && *byte == b'\\' && !escaped;
-        !blank
-    }));
-    kept
+    let mut rest = text.as_bytes();
+    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
+        let (between, from_quote) = rest.split_at(quote);
+        kept.extend(between.iter().filter(|byte| !is_blank(byte)));
+        let (string, after) = from_quote.split_at(string_length(from_quote));
+        kept.extend_from_slice(string);
+        rest = after;
+    }
+    kept.extend(rest.iter().filter(|byte| !is_blank(byte)));
+    String::from_utf8(kept).expect("what is taken out is ASCII")
+}
+
+/// How many bytes the JSON string has that the text begins with, with both quotes.
+fn string_length(text: &[u8]) -> usize {
+    let mut end = 1;
+    while let Some(sign) = text[end..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        end += sign + 1;
+        if text[end - 1] == b'"' {
+            return end;
+        }
+        // Whatever is escaped does not end it.
+        end = text.len().min(end + 1);
+    }
+    text.len()
 }
 
 /// The value with keys in order, whatever order the JSON library keeps.

@@ -111,6 +111,7 @@ codes! {
     Strategy "strategy" Error Refuses "The strategy is canary, rolling, immediate or bluegreen.";
     CanaryWithMounts "canary-with-mounts" Error Refuses "There is no volume for an extra instance: no canary with mounts, but for canary = \"clone\".";
     BluegreenWithMounts "bluegreen-with-mounts" Error Silent "There are no volumes for a second set of instances: no bluegreen with mounts.";
+    ImmediateWithSnapshot "immediate-with-snapshot" Error Silent "Immediate waits for nothing, so nothing goes back to a snapshot: not with revert = \"snapshot\" and mounts.";
     BluegreenWithoutChecks "bluegreen-without-checks" Error Silent "Bluegreen goes on when checks pass: it needs at least one, and flyctl refuses to deploy without.";
     MaxUnavailable "max-unavailable" Error Silent "max_unavailable is more than 0.";
     MaxUnavailableUnused "max-unavailable-unused" Warning Warns "max_unavailable is of use with rolling and canary only.";

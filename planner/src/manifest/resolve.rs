@@ -13,9 +13,10 @@ use super::{DeployMeaning, Manifest};
 use crate::model::desired::{
     App, Deploy, MaxUnavailable, Move, ReleaseCommand, Revert, Scale, Strategy,
 };
+use crate::model::few::Few;
 use crate::model::name::{AppName, GroupName, NameError, Region};
 use crate::model::time::Millis;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -78,7 +79,7 @@ fn app(manifest: &Manifest, context: &Context<'_>, problems: &mut Problems) -> O
     let name = checked::<AppName>(name, Code::BadAppName, problems)?;
     let region = given(manifest.written.primary_region.as_ref());
     let region = region.and_then(|region| checked::<Region>(region, Code::BadRegion, problems));
-    let mut groups = BTreeMap::new();
+    let mut groups = Few::new();
     for group in &manifest.groups {
         let scale = scale(manifest, &group.name, context, problems);
         let Some((name, scale)) = group.name.parse::<GroupName>().ok().zip(scale) else { continue };
@@ -119,7 +120,7 @@ fn scale(
     problems: &mut Problems,
 ) -> Option<Scale> {
     if let Some(listed) = manifest.tiedown.scale.get(group) {
-        let mut counts = BTreeMap::new();
+        let mut counts = Few::new();
         for (region, count) in &listed.value {
             let Ok(name) = region.parse::<Region>() else { continue };
             if !context.regions.contains(&name) {
@@ -182,10 +183,6 @@ fn moved(manifest: &Manifest, problems: &mut Problems) -> Vec<Move> {
 /// What is given and changes nothing yet, so that nobody believes it does.
 fn not_acted_on(manifest: &Manifest) -> Vec<String> {
     let mut keys: Vec<String> = manifest.not_acted_on.iter().map(|key| key.value.clone()).collect();
-    let tiedown = &manifest.tiedown;
-    if tiedown.revert.as_ref().is_some_and(|at| at.value == WrittenRevert::Snapshot) {
-        keys.push("tiedown.revert".to_string());
-    }
     keys.sort();
     keys.dedup();
     keys
@@ -252,7 +249,8 @@ fn deploy(meaning: &DeployMeaning, tiedown: &Tiedown) -> Deploy {
         on_clones: tiedown.canary.as_ref().is_some_and(|at| at.value == Canary::Clone),
         revert: match tiedown.revert.as_ref().map(|at| at.value) {
             Some(WrittenRevert::Release) => Revert::Release,
-            Some(WrittenRevert::Off | WrittenRevert::Snapshot) | None => Revert::Off,
+            Some(WrittenRevert::Snapshot) => Revert::Snapshot,
+            Some(WrittenRevert::Off) | None => Revert::Off,
         },
     }
 }

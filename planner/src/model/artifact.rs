@@ -4,6 +4,7 @@ use super::name::AppName;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Something that can run, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -12,14 +13,14 @@ pub enum Artifact {
     /// A directory of the repository, without manifests.
     Tree {
         /// Digest over paths, modes and contents: 64 hexadecimal digits.
-        digest: String,
+        digest: SmolStr,
     },
     /// A container image.
     Image {
         /// The reference as written.
-        reference: String,
+        reference: SmolStr,
         /// What it resolved to, `sha256:…`.
-        digest: String,
+        digest: SmolStr,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What the catalog remembers. Claims say where to look and what was meant; objects say what
 //! exists.
 
+use super::few::Few;
 use super::id::{Incarnation, PoolId, VolumeId};
 use super::instance::Supervision;
 use super::name::{AppName, GroupName, HostName, Region, SourceName};
@@ -48,7 +49,7 @@ pub struct Claim {
     /// The pool its volumes are in; `None` if it has none.
     pub pool: Option<PoolId>,
     /// Its volumes by name.
-    pub volumes: BTreeMap<SourceName, ClaimedVolume>,
+    pub volumes: Few<SourceName, ClaimedVolume>,
     /// Its address, for as long as it lives.
     pub address: Ipv4Addr,
     /// The release last brought up in full; `None` before the first.
@@ -70,7 +71,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Shape {
     /// Groups with their mounts and counts.
-    pub groups: BTreeMap<GroupName, GroupShape>,
+    pub groups: Few<GroupName, GroupShape>,
 }
 
 /// One group of a [`Shape`].
@@ -79,7 +80,7 @@ pub struct GroupShape {
     /// Names of its volumes.
     pub sources: alloc::collections::BTreeSet<SourceName>,
     /// Slots per region. `None`: the manifest gave no number.
-    pub scale: Option<BTreeMap<Region, u32>>,
+    pub scale: Option<Few<Region, u32>>,
 }
 
 /// What the catalog remembers of an app: the commit whose manifest was applied in full last.

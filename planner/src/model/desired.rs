@@ -1,13 +1,14 @@
 //! What the repository asks for, with all defaults filled in: manifests as meant.
 
 use super::claim::Shape;
+use super::few::Few;
 use super::guest::Guest;
 use super::health::Check;
 use super::host::HostSpec;
 use super::instance::{GuestFile, SecretFile, Supervision};
 use super::name::{AppName, FleetName, GroupName, HostName, Region, SourceName};
 use super::network::Port;
-use super::release::{CommitId, SecretVersions};
+use super::release::{CommitId, Env, SecretVersions};
 use super::size::Size;
 use super::time::Millis;
 use super::volume::Keeping;
@@ -15,6 +16,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// What one commit asks of one fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ pub struct App {
     /// Where its manifest is in the repository.
     pub manifest: String,
     /// Its groups.
-    pub groups: BTreeMap<GroupName, Group>,
+    pub groups: Few<GroupName, Group>,
     /// What it was called before.
     pub moved: Vec<Move>,
     /// What runs once before each release.
@@ -137,13 +139,13 @@ pub struct Group {
     /// How many slots where.
     pub scale: Scale,
     /// Its mounts by source.
-    pub mounts: BTreeMap<SourceName, Mount>,
+    pub mounts: Few<SourceName, Mount>,
     /// Program and arguments; empty: the image's own.
     pub argv: Vec<String>,
     /// Whether they take the place of an image's entrypoint, and do not follow it.
     pub replaces_entrypoint: bool,
     /// Environment of the manifest.
-    pub env: BTreeMap<String, String>,
+    pub env: Env,
     /// Files of the manifest.
     pub files: Vec<GuestFile>,
     /// Files of the manifest whose content is a secret.
@@ -185,7 +187,7 @@ impl Group {
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// `[tiedown.scale]` lists the group: this, and nothing else.
-    Listed(BTreeMap<Region, u32>),
+    Listed(Few<Region, u32>),
     /// It does not: what is there is kept; a new group gets one slot here.
     Unlisted {
         /// `primary_region`, or the fleet's only region.
@@ -199,7 +201,7 @@ pub struct Mount {
     /// The volume's name.
     pub source: SourceName,
     /// Absolute path inside the instance.
-    pub destination: String,
+    pub destination: SmolStr,
     /// `initial_size`: a floor. Larger than the volume: it grows.
     pub size: Size,
     /// What becomes of the volume at its end.
@@ -236,6 +238,9 @@ pub enum Revert {
     Off,
     /// The release before, on the same volumes.
     Release,
+    /// The release before, on what snapshots of its volumes hold that were taken before the new
+    /// release was started on them.
+    Snapshot,
 }
 
 /// How a new release replaces an old one.

@@ -5,12 +5,13 @@ use super::time::Millis;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// One check of a manifest, with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Its name: a key of `[checks]`, or `SECTION:PORT`.
-    pub name: String,
+    pub name: SmolStr,
     /// The port that is asked, on the instance's own address.
     pub port: Port,
     /// How it is asked.
@@ -32,11 +33,11 @@ pub enum Probe {
     /// A request is answered with 2xx.
     Http {
         /// `GET` and so on.
-        method: String,
+        method: SmolStr,
         /// Path with a leading slash.
-        path: String,
+        path: SmolStr,
         /// `http` or `https`.
-        protocol: String,
+        protocol: SmolStr,
         /// More headers.
         headers: BTreeMap<String, String>,
         /// Whether a certificate that does not verify is accepted.

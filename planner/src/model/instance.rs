@@ -5,7 +5,7 @@ use super::guest::Guest;
 use super::id::{InstanceId, VolumeId};
 use super::name::{SecretName, SourceName};
 use super::network::Port;
-use super::release::{Release, SecretVersions};
+use super::release::{Env, Release, SecretVersions};
 use super::slot::SlotId;
 use super::time::Millis;
 use alloc::collections::BTreeMap;
@@ -13,6 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// What an instance is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ pub struct Supervision {
     /// What follows an exit.
     pub restart: Restart,
     /// The first signal on stopping, such as `SIGINT`.
-    pub kill_signal: String,
+    pub kill_signal: SmolStr,
     /// How long it has to obey before it is killed.
     pub kill_timeout: Millis,
 }
@@ -96,7 +97,7 @@ pub struct Bind {
     /// Its name.
     pub source: SourceName,
     /// Absolute path inside the instance.
-    pub destination: String,
+    pub destination: SmolStr,
 }
 
 /// All that a host needs to start an instance; nothing is left to choose.
@@ -118,7 +119,7 @@ pub struct InstanceSpec {
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub replaces_entrypoint: bool,
     /// The whole environment but for the secrets.
-    pub env: BTreeMap<String, String>,
+    pub env: Env,
     /// Files to put in place first.
     pub files: Vec<GuestFile>,
     /// Files to put in place first whose content is a secret.

@@ -84,7 +84,7 @@ impl Object {
 
     /// The app it belongs to, if to one.
     #[must_use]
-    pub const fn app(&self) -> Option<&AppName> {
+    pub fn app(&self) -> Option<&AppName> {
         match self {
             Self::Fleet | Self::Host { .. } | Self::Pool { .. } | Self::Foreign { .. } => None,
             Self::App { app } | Self::Group { app, .. } => Some(app),

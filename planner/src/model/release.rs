@@ -2,6 +2,7 @@
 //! a commit to a README restarts nothing.
 
 use super::artifact::Artifact;
+use super::few::Few;
 use super::guest::Guest;
 use super::id::digest_of;
 use super::instance::{GuestFile, SecretFile};
@@ -15,6 +16,9 @@ use smol_str::SmolStr;
 
 /// Versions of secrets by name. A version names one value for ever and says nothing of it.
 pub type SecretVersions = BTreeMap<SecretName, u64>;
+
+/// Environment variables by name. Most are short enough to be held in place.
+pub type Env = Few<SmolStr, SmolStr>;
 
 /// All that a process of a group can see and that is the same for every slot of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +35,11 @@ pub struct ReleaseSpec {
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub replaces_entrypoint: bool,
     /// Environment from the manifest.
-    pub env: BTreeMap<String, String>,
+    pub env: Env,
     /// Files from the manifest.
     pub files: Vec<GuestFile>,
     /// Where each volume is seen.
-    pub mounts: BTreeMap<SourceName, String>,
+    pub mounts: Few<SourceName, SmolStr>,
     /// Memory and cpus.
     pub guest: Guest,
     /// Versions of the secrets it gets, never their values.

@@ -2,14 +2,21 @@
 
 use super::name::{AppName, GroupName, NameError, Region};
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use core::fmt;
 use core::num::NonZeroU32;
+use core::ops::Deref;
 use serde::{Deserialize, Serialize};
 
-/// `app/group/region/n`, n from 1. The unit that is placed, deployed, drifts and is reported.
+/// `app/group/region/n`, n from 1. The unit that is placed, deployed, drifts and is reported. A plan
+/// names each many times, so that a copy of it is another reference to the same names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct SlotId {
+pub struct SlotId(Arc<Parts>);
+
+/// What a [`SlotId`] is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Parts {
     /// The app.
     pub app: AppName,
     /// The process group.
@@ -34,6 +41,22 @@ pub enum SlotError {
     Name(#[from] NameError),
 }
 
+impl SlotId {
+    /// The slot of that number.
+    #[must_use]
+    pub fn new(app: AppName, group: GroupName, region: Region, number: NonZeroU32) -> Self {
+        Self(Arc::new(Parts { app, group, region, number }))
+    }
+}
+
+impl Deref for SlotId {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl core::str::FromStr for SlotId {
     type Err = SlotError;
 
@@ -46,7 +69,7 @@ impl core::str::FromStr for SlotId {
         if parts.next().is_some() {
             return Err(shape());
         }
-        Ok(Self { app: app.parse()?, group: group.parse()?, region: region.parse()?, number })
+        Ok(Self::new(app.parse()?, group.parse()?, region.parse()?, number))
     }
 }
 

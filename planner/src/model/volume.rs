@@ -135,4 +135,11 @@ impl VolumeSpec {
     pub fn copies(&self, of: &VolumeId) -> bool {
         !self.kind.is_own() && self.origin.as_ref() == Some(of)
     }
+
+    /// Whether it is a snapshot that a deploy took for a slot to go back to: it is gone when the
+    /// slot is healthy. One that a person took wants to be retained.
+    #[must_use]
+    pub fn is_way_back(&self) -> bool {
+        self.kind == VolumeKind::Snapshot && self.keeping.on_remove == OnRemove::Destroy
+    }
 }

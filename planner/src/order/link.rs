@@ -74,6 +74,7 @@ impl<'a> Awaited<'a> {
                     Act::MakeVolume { .. }
                     | Act::CopyVolume { .. }
                     | Act::RemoveClone { .. }
+                    | Act::RemoveSnapshot { .. }
                     | Act::GrowVolume { .. }
                     | Act::MarkVolume { .. }
                     | Act::RetireVolume { .. }
@@ -108,6 +109,7 @@ impl<'a> Awaited<'a> {
                 Act::MakePool { .. }
                 | Act::CopyVolume { .. }
                 | Act::RemoveClone { .. }
+                | Act::RemoveSnapshot { .. }
                 | Act::GrowVolume { .. }
                 | Act::MarkVolume { .. }
                 | Act::RetireVolume { .. }

@@ -6,7 +6,6 @@ use crate::Inputs;
 use crate::diff::{Current, Diff, GroupDiff};
 use crate::model::claim::{AppRecord, Claim, Shape};
 use crate::model::desired::{App, Lineage};
-use crate::model::instance::Role;
 use crate::model::name::AppName;
 use crate::model::observed::InstanceState;
 use crate::model::release::Release;
@@ -70,9 +69,11 @@ pub(super) fn last(
     let apps = apps.filter(|app| !left(&app.name) && !desired.left_out.contains(&app.name));
     // Any group knows the command of its app.
     let groups: BTreeMap<_, _> = diff.groups.iter().map(|group| (&group.app.name, group)).collect();
+    let commands = rollouts.iter().filter(|rollout| rollout.id.is_release_command());
+    let commanded: BTreeSet<&AppName> = commands.filter_map(|r| r.app.as_ref()).collect();
     let there = apps.map(|app| {
         let group = groups.get(&app.name);
-        let released = group.and_then(|group| released(inputs, ground, group, rollouts));
+        let released = group.and_then(|group| released(inputs, ground, group, &commanded));
         AppRecord { released, ..record(inputs, app) }
     });
     // An app that was removed in full asks for nothing any more: if it comes back, its retired
@@ -119,12 +120,13 @@ fn keeping_back<'g>(
     ground.claims.values().filter_map(end).filter(drops).map(|claim| &claim.slot.app).collect()
 }
 
-/// The release command that has been run for the app once the plan is done.
+/// The release command that has been run for the app once the plan is done, which runs those of
+/// the apps in `commanded`.
 fn released(
     inputs: &Inputs<'_>,
     ground: &Ground<'_>,
     group: &GroupDiff<'_>,
-    rollouts: &[Rollout],
+    commanded: &BTreeSet<&AppName>,
 ) -> Option<Release> {
     let app = &group.app.name;
     let memory = Memory::of(inputs, &ground.renames, app);
@@ -134,14 +136,7 @@ fn released(
         Some(Current::None) => return None,
         Some(Current::Command(release)) => release,
     };
-    let extras = ground.seen.extras.iter().filter(|(slot, _)| slot.app == *app);
-    let mut runs = extras.flat_map(|(_, extras)| extras.iter().map(|at| at.view));
-    let ran = runs.any(|view| {
-        view.role == Role::Release
-            && view.release == *current
-            && view.state == InstanceState::Finished
-    });
-    let of_app = |rollout: &&Rollout| rollout.app.as_ref() == Some(app);
-    let runs = rollouts.iter().filter(of_app).any(|rollout| rollout.id.is_release_command());
-    if ran || runs { Some(current.clone()) } else { known }
+    let mut runs = ground.seen.commands.get(app).into_iter().flatten().map(|at| at.view);
+    let ran = runs.any(|view| view.release == *current && view.state == InstanceState::Finished);
+    if ran || commanded.contains(app) { Some(current.clone()) } else { known }
 }

@@ -90,6 +90,11 @@ pub enum Predicate {
         /// Which.
         volume: VolumeId,
     },
+    /// The volume is a snapshot that a deploy took to go back to, in whatever state.
+    VolumeIsWayBack {
+        /// Which.
+        volume: VolumeId,
+    },
     /// The volume is retired since then, or its erasing was cut short; it is not protected, and
     /// there is no snapshot or clone of it.
     VolumeErasable {
@@ -238,6 +243,7 @@ impl Predicate {
             Self::VolumeWhole { .. }
             | Self::VolumeCopied { .. }
             | Self::VolumeIsClone { .. }
+            | Self::VolumeIsWayBack { .. }
             | Self::VolumeErasable { .. } => self.copy_failure(reading),
             Self::InstanceAbsent { .. }
             | Self::InstancePresent { .. }
@@ -297,6 +303,7 @@ impl Predicate {
             Self::VolumeWhole { .. }
             | Self::VolumeCopied { .. }
             | Self::VolumeIsClone { .. }
+            | Self::VolumeIsWayBack { .. }
             | Self::VolumeErasable { .. }
             | Self::PoolAbsent
             | Self::PoolIs { .. }
@@ -332,6 +339,7 @@ impl Predicate {
             Self::VolumeIsClone { volume } => {
                 is(volume, &|view| view.spec.kind == VolumeKind::Clone)
             }
+            Self::VolumeIsWayBack { volume } => is(volume, &|view| view.spec.is_way_back()),
             Self::VolumeErasable { volume, retired } => match reading.copy_of(volume) {
                 Some(copy) => {
                     let VolumeSpec { id, kind, .. } = &copy.spec;
@@ -424,6 +432,7 @@ impl Predicate {
             | Self::VolumeWhole { .. }
             | Self::VolumeCopied { .. }
             | Self::VolumeIsClone { .. }
+            | Self::VolumeIsWayBack { .. }
             | Self::VolumeErasable { .. }
             | Self::VolumeIdle { .. }
             | Self::ImageAbsent { .. }

@@ -75,6 +75,11 @@ pub enum Act {
         /// Which.
         volume: VolumeId,
     },
+    /// Removes a snapshot that a deploy took to go back to.
+    RemoveSnapshot {
+        /// Which.
+        volume: VolumeId,
+    },
     /// Grows a volume, online where the storage can.
     GrowVolume {
         /// Which.
@@ -154,6 +159,7 @@ impl Act {
             | Self::AdoptVolume { volume: VolumeSpec { id: volume, .. }, .. }
             | Self::CopyVolume { volume: VolumeSpec { id: volume, .. }, .. }
             | Self::RemoveClone { volume }
+            | Self::RemoveSnapshot { volume }
             | Self::GrowVolume { volume, .. }
             | Self::MarkVolume { volume, .. }
             | Self::RetireVolume { volume, .. }
@@ -179,6 +185,7 @@ impl Act {
                 VolumeKind::Clone => alloc::format!("clone-volume {}", volume.id),
             },
             Self::RemoveClone { volume } => alloc::format!("remove-clone {volume}"),
+            Self::RemoveSnapshot { volume } => alloc::format!("remove-snapshot {volume}"),
             Self::GrowVolume { volume, .. } => alloc::format!("grow-volume {volume}"),
             Self::MarkVolume { volume, .. } => alloc::format!("mark-volume {volume}"),
             Self::RetireVolume { volume, .. } => alloc::format!("retire-volume {volume}"),

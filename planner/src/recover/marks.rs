@@ -3,6 +3,7 @@
 
 use super::{Renames, Seen, Trusted};
 use crate::model::claim::{Claim, ClaimedVolume};
+use crate::model::few::Few;
 use crate::model::name::HostName;
 use crate::model::object::Object;
 use crate::model::observed::{InstanceState, PoolView, VolumeView};
@@ -74,7 +75,7 @@ fn correct(
         .map(|at| at.view)
         .collect();
     let mut corrected = false;
-    for (source, volume) in &mut claim.volumes {
+    for (source, volume) in claim.volumes.iter_mut() {
         if !host.reading.volumes.contains_key(&volume.id) {
             let same =
                 |view: &&&VolumeView| renames.source(&claim.slot, &view.spec.source) == *source;
@@ -106,7 +107,7 @@ fn from_marks(
     used: &mut BTreeSet<Ipv4Addr>,
 ) -> Claim {
     let here = |at: &HostName| *at == host.spec.name;
-    let mut volumes = BTreeMap::new();
+    let mut volumes = Few::new();
     for at in seen.attached.get(slot).into_iter().flatten().filter(|at| here(at.host)) {
         let source = renames.source(slot, &at.view.spec.source);
         let newest = volumes

@@ -60,7 +60,7 @@ impl Renames {
             if self.apps.remove(&old.app).is_some() {
                 self.held_apps.insert(old.app.clone());
             } else if self.groups.remove(&(new.app.clone(), old.group.clone())).is_some() {
-                self.held_groups.insert((new.app, old.group.clone()));
+                self.held_groups.insert((new.app.clone(), old.group.clone()));
             }
         }
     }
@@ -142,9 +142,12 @@ impl Renames {
 
     /// The name that a slot has now.
     pub(crate) fn slot(&self, old: &SlotId) -> SlotId {
+        if self.apps.is_empty() && self.groups.is_empty() {
+            return old.clone();
+        }
         let app = self.app(&old.app).clone();
         let group = self.group(&app, &old.group).clone();
-        SlotId { group, region: old.region.clone(), number: old.number, app }
+        SlotId::new(app, group, old.region.clone(), old.number)
     }
 
     /// The name that an app has now.

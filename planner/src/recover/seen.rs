@@ -2,7 +2,7 @@
 
 use super::{Renames, Trusted};
 use crate::model::instance::Role;
-use crate::model::name::{HostName, SourceName};
+use crate::model::name::{AppName, HostName, SourceName};
 use crate::model::observed::{InstanceView, VolumeView};
 use crate::model::slot::SlotId;
 use crate::model::volume::{VolumeKind, VolumeState};
@@ -32,6 +32,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) mains: BTreeMap<SlotId, Vec<At<'a, InstanceView>>>,
     /// Instances in other roles.
     pub(crate) extras: BTreeMap<SlotId, Vec<At<'a, InstanceView>>>,
+    /// Those among them that run a release command, by app.
+    pub(crate) commands: BTreeMap<AppName, Vec<At<'a, InstanceView>>>,
     /// Attached volumes; copies are none.
     pub(crate) attached: BTreeMap<SlotId, Vec<At<'a, VolumeView>>>,
     /// Retired volumes, also those that are being erased; copies are none.
@@ -55,6 +57,12 @@ impl<'a> Seen<'a> {
             }
             for view in trusted.reading.volumes.values() {
                 seen.add_volume(At { host, view }, renames);
+            }
+        }
+        for (slot, extras) in &seen.extras {
+            let commands = extras.iter().filter(|at| at.view.role == Role::Release);
+            for command in commands {
+                seen.commands.entry(slot.app.clone()).or_default().push(*command);
             }
         }
         seen

@@ -5,7 +5,7 @@
 use super::text::parts::{self, Part};
 use super::{Plain, text};
 use crate::model::object::Object;
-use crate::model::slot::SlotId;
+use crate::model::slot::Parts;
 use crate::plan::Plan;
 use crate::plan::change::{Change, Verb};
 use crate::report::Report;
@@ -134,7 +134,7 @@ fn by_group(doomed: &[&Change]) -> Vec<(String, usize)> {
     for change in doomed {
         let (name, number) = match &change.object {
             Object::Volume { slot, source, .. } => {
-                let SlotId { app, group, region, number } = slot;
+                let Parts { app, group, region, number } = &**slot;
                 (format!("{app}/{group}/{region} {source}"), number.get())
             }
             object => (object.to_string(), 1),

@@ -11,7 +11,7 @@ use crate::plan::step::{Act, Step};
 use crate::plan::{ClaimAct, Rollout};
 use alloc::collections::BTreeMap;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Applied {
     supervision: BTreeMap<SlotId, Supervision>,
     keeping: BTreeMap<VolumeId, Keeping>,
@@ -31,6 +31,11 @@ pub(super) fn remember(rollout: &mut Rollout) {
         });
         lane.steps.iter().for_each(|step| applied.learn(step, slot.as_ref()));
         lane.claims_after.iter_mut().for_each(|act| applied.write(act));
+        if let Some(restore) = &mut lane.restore {
+            let mut applied = applied.clone();
+            restore.all().for_each(|step| applied.learn(step, None));
+            restore.claims.iter_mut().for_each(|act| applied.write(act));
+        }
     }
 }
 
@@ -55,6 +60,7 @@ impl Applied {
             | Act::MakePool { .. }
             | Act::FetchImage { .. }
             | Act::RemoveClone { .. }
+            | Act::RemoveSnapshot { .. }
             | Act::GrowVolume { .. }
             | Act::RetireVolume { .. }
             | Act::DestroyVolume { .. }

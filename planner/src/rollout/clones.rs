@@ -120,7 +120,7 @@ fn lanes(crew: &Crew<'_, '_>, berth: Berth<'_>, copies: &[(Copying<'_>, Bind)]) 
     let Berth { slot, host, .. } = berth;
     let mut instance = crew.instance(berth, copies.iter().map(|(_, bind)| bind.clone()).collect());
     instance.alone = true;
-    instance.env.insert("TIEDOWN_CANARY".to_string(), "1".to_string());
+    instance.env.insert("TIEDOWN_CANARY".into(), "1".into());
     let id = instance.id.clone();
     let caps: Vec<(VolumeId, Size)> =
         copies.iter().map(|(copying, bind)| (bind.volume.clone(), copying.copy.size)).collect();
@@ -135,6 +135,7 @@ fn lanes(crew: &Crew<'_, '_>, berth: Berth<'_>, copies: &[(Copying<'_>, Bind)]) 
         gate,
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     };
     Lanes { start: lane(start, crew.gate(berth)), stop: lane(stop, Gate::Open) }

@@ -63,7 +63,7 @@ pub(super) fn clear(stray: &StrayClone<'_>, changes: &mut Vec<Change>) -> Lane {
         changes.push(wording::cleared(holder.host, &holder.view.slot, holder.view, why));
         steps.push(step::stop_instance(holder.host, holder.view));
     }
-    let change = wording::clone_removed(stray.at.host, view, why);
+    let change = wording::copy_removed(stray.at.host, view, why);
     let object = change.object.clone();
     changes.push(change);
     steps.push(step::remove_clone(stray.at.host, &view.spec.id));

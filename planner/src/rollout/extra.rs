@@ -74,6 +74,7 @@ impl Extra {
             gate,
             claims_after: Vec::new(),
             on_failure: Vec::new(),
+            restore: None,
             claims_on_failure: Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn first(ground: &Ground<'_>, rollout: &mut Rollout) {
         let host = &started.host;
         let is_there = |host| {
             let trusted = ground.trusted.get(host);
-            trusted.is_some_and(|trusted| trusted.reading.images.contains(digest))
+            trusted.is_some_and(|trusted| trusted.reading.images.contains(digest.as_str()))
         };
         if !is_there(host) {
             let fetch = || step::fetch_image(host, reference, digest);

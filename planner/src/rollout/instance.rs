@@ -8,14 +8,13 @@ use crate::model::desired::{App, Group};
 use crate::model::id::InstanceId;
 use crate::model::instance::{Bind, InstanceSpec, Role};
 use crate::model::name::HostName;
+use crate::model::release::Env;
 use crate::model::slot::SlotId;
 use crate::model::time::Millis;
 use crate::plan::Gate;
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 /// How long an instance without checks must stay up.
 const STAYS_UP: Millis = Millis::from_secs(10);
@@ -90,30 +89,31 @@ impl Crew<'_, '_> {
         slot: &SlotId,
         host: &HostName,
         address: Ipv4Addr,
-    ) -> BTreeMap<String, String> {
-        let mut env = self.group.env.clone();
-        let mut set = |name: &str, value: String| {
-            env.insert(name.to_string(), value);
+    ) -> Env {
+        let memory = self.group.guest.memory.whole_mib();
+        let ours = [
+            ("FLY_APP_NAME", self.app.name.clone().into()),
+            ("FLY_PROCESS_GROUP", self.group.name.clone().into()),
+            ("FLY_REGION", slot.region.clone().into()),
+            ("FLY_MACHINE_ID", id.clone().into()),
+            ("FLY_ALLOC_ID", id.clone().into()),
+            ("FLY_PRIVATE_IP", address.to_smolstr()),
+            ("FLY_IMAGE_REF", image_ref(self.runs.artifact)),
+            ("FLY_VM_MEMORY_MB", memory.to_smolstr()),
+            ("TIEDOWN_SLOT", slot.to_smolstr()),
+            ("TIEDOWN_HOST", host.clone().into()),
+        ];
+        let region = self.group.primary_region.clone();
+        let region = region.map(|region| ("PRIMARY_REGION", region.into()));
+        let defaults = match self.runs.artifact.kind() {
+            ArtifactKind::Tree => &[("HOME", "/root"), ("PATH", PATH)][..],
+            ArtifactKind::Image => &[],
         };
-        set("FLY_APP_NAME", self.app.name.to_string());
-        set("FLY_PROCESS_GROUP", self.group.name.to_string());
-        set("FLY_REGION", slot.region.to_string());
-        set("FLY_MACHINE_ID", id.to_string());
-        set("FLY_ALLOC_ID", id.to_string());
-        set("FLY_PRIVATE_IP", address.to_string());
-        set("FLY_IMAGE_REF", image_ref(self.runs.artifact));
-        set("FLY_VM_MEMORY_MB", format!("{}", self.group.guest.memory.whole_mib()));
-        set("TIEDOWN_SLOT", slot.to_string());
-        set("TIEDOWN_HOST", host.to_string());
-        if let Some(region) = &self.group.primary_region {
-            set("PRIMARY_REGION", region.to_string());
-        }
-        if self.runs.artifact.kind() == ArtifactKind::Tree {
-            for (name, value) in [("HOME", "/root"), ("PATH", PATH)] {
-                env.entry(name.to_string()).or_insert_with(|| value.to_string());
-            }
-        }
-        env
+        let fixed = |(name, value)| (SmolStr::new_static(name), value);
+        // What comes later stands.
+        let env = defaults.iter().map(|(name, value)| fixed((*name, SmolStr::new_static(value))));
+        let env = env.chain(self.group.env.clone());
+        env.chain(ours.into_iter().chain(region).map(fixed)).collect()
     }
 
     /// What must become true of an instance after its start.
@@ -135,10 +135,10 @@ impl Crew<'_, '_> {
 }
 
 /// What runs, as one word.
-fn image_ref(artifact: &Artifact) -> String {
+fn image_ref(artifact: &Artifact) -> SmolStr {
     match artifact {
         Artifact::Image { reference, digest } if !reference.contains('@') => {
-            format!("{reference}@{digest}")
+            format_smolstr!("{reference}@{digest}")
         }
         Artifact::Image { reference, .. } => reference.clone(),
         Artifact::Tree { digest } => digest.clone(),

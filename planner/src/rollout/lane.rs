@@ -9,6 +9,7 @@ use crate::diff::volume::{VolumeDiff, VolumeNeed, identity};
 use crate::diff::{Kept, Origin, Wanted, pool_of};
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
+use crate::model::few::Few;
 use crate::model::id::VolumeId;
 use crate::model::instance::{Bind, Role};
 use crate::model::name::HostName;
@@ -19,7 +20,7 @@ use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::change::Change;
 use crate::plan::step::{Marks, Step};
 use crate::plan::{ClaimAct, Gate, Lane};
-use crate::recover::At;
+use crate::recover::{At, Ground};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -69,6 +70,7 @@ pub(super) fn in_place(
         gate: Gate::Open,
         claims_after: core::iter::once(ClaimAct::Write(kept.claim.clone())).chain(moved).collect(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     })
 }
@@ -76,6 +78,7 @@ pub(super) fn in_place(
 /// Makes what volumes are missing and replaces or starts the instance.
 pub(super) fn deploy(
     crew: &Crew<'_, '_>,
+    ground: &Ground<'_>,
     kept: &mut Kept<'_>,
     gated: bool,
     changes: &mut Vec<Change>,
@@ -97,7 +100,7 @@ pub(super) fn deploy(
             kept.claim.pool = Some(pool_of(&crew.inputs.desired.fleet, kept.host));
         }
     }
-    let back = reverting::plan(crew, kept);
+    let back = reverting::plan(crew, ground, kept);
     let mut change = wording::deployed(crew, kept);
     change.reasons.extend(back.as_ref().map(|back| back.told.clone()));
     changes.push(change);
@@ -109,6 +112,7 @@ pub(super) fn deploy(
     if kept.grows_paused {
         steps.extend(grow(crew, kept, changes));
     }
+    steps.extend(back.iter().flat_map(|back| back.first.iter().cloned()));
     let mounted: Vec<&VolumeDiff<'_>> =
         kept.volumes.iter().filter(|volume| volume.mount.is_some()).collect();
     let binds = mounted.iter().filter_map(|volume| {
@@ -133,13 +137,15 @@ pub(super) fn deploy(
     kept.claim.applied = Some(crew.runs.release.clone());
     kept.claim.applied_spec = Some(crew.runs.spec.clone());
     kept.claim.failed = None;
+    let (on_failure, restore) = back.map(|back| (back.steps, back.restore)).unwrap_or_default();
     Lane {
         object: Object::Slot { slot: slot.clone() },
         claims_before,
         steps,
         gate,
         claims_after: vec![ClaimAct::Write(kept.claim.clone())],
-        on_failure: back.map(|back| back.steps).unwrap_or_default(),
+        on_failure,
+        restore,
         claims_on_failure: vec![ClaimAct::Failed { slot, release: crew.runs.release.clone() }],
     }
 }
@@ -248,7 +254,7 @@ fn make(
 /// Makes a slot: its volumes and its instance.
 pub(super) fn create(
     crew: &Crew<'_, '_>,
-    ground: &crate::recover::Ground<'_>,
+    ground: &Ground<'_>,
     wanted: &Wanted<'_>,
     changes: &mut Vec<Change>,
 ) -> Option<Lane> {
@@ -259,7 +265,7 @@ pub(super) fn create(
         slot: wanted.slot.clone(),
         host: name.clone(),
         pool: placed.pool.clone(),
-        volumes: BTreeMap::new(),
+        volumes: Few::new(),
         address: placed.address,
         applied: None,
         applied_spec: None,
@@ -300,6 +306,7 @@ pub(super) fn create(
         gate: crew.gate(berth),
         claims_after: vec![ClaimAct::Write(claim)],
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: vec![ClaimAct::Failed { slot: slot.clone(), release }],
     })
 }
@@ -307,7 +314,7 @@ pub(super) fn create(
 /// The steps for one volume of a new slot, and what it is in the end.
 fn claim_volume(
     crew: &Crew<'_, '_>,
-    ground: &crate::recover::Ground<'_>,
+    ground: &Ground<'_>,
     host: crate::recover::Trusted<'_>,
     wanted: &Wanted<'_>,
     volume: &crate::diff::WantedVolume<'_>,
@@ -364,7 +371,7 @@ fn claim_volume(
 /// The step that attaches a retired volume again; its id and the size that it has.
 #[expect(clippy::too_many_arguments, reason = "what a lane is made with")]
 fn take_back(
-    ground: &crate::recover::Ground<'_>,
+    ground: &Ground<'_>,
     host: &HostName,
     wanted: &Wanted<'_>,
     mount: &Mount,
@@ -416,6 +423,7 @@ pub(super) fn retire_dropped(kept: &mut Kept<'_>, changes: &mut Vec<Change>) -> 
         gate: Gate::Open,
         claims_after: after,
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     })
 }

@@ -148,12 +148,8 @@ fn one<'a>(
 
 /// The command of this release, wherever it was begun.
 fn there<'a>(site: &Site<'a, '_>, app: &App, runs: &Runs<'_>) -> Option<At<'a, InstanceView>> {
-    let extras = site.ground.seen.extras.iter().filter(|(slot, _)| slot.app == app.name);
-    let mut all = extras.flat_map(|(_, extras)| extras);
-    let is_it = |at: &&At<'a, InstanceView>| {
-        at.view.role == Role::Release && at.view.release == runs.release
-    };
-    all.find(is_it).copied()
+    let mut all = site.ground.seen.commands.get(&app.name).into_iter().flatten();
+    all.find(|at| at.view.release == runs.release).copied()
 }
 
 /// Beside the lowest slot of its group that has a place, or of any group. It may have been begun
@@ -219,6 +215,7 @@ fn first(
         gate: Gate::Finishes { host: host.clone(), instance: id, what },
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure,
     };
     let name = RolloutId::release_command(&crew.app.name, &crew.group.name);

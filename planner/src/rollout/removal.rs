@@ -75,6 +75,7 @@ pub(super) fn lane(
         gate: Gate::Open,
         claims_after,
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ use crate::model::observed::VolumeView;
 use crate::model::size::Size;
 use crate::plan::ClaimAct;
 use crate::plan::change::Change;
+use crate::recover::Ground;
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -35,6 +36,7 @@ impl Restoring<'_> {
     pub(crate) fn roll_out(
         &self,
         inputs: &Inputs<'_>,
+        ground: &Ground<'_>,
         group: &mut GroupDiff<'_>,
         place: usize,
     ) -> Rolled {
@@ -85,7 +87,7 @@ impl Restoring<'_> {
         }
         let why = format!("a person puts the data of {} in place", of.spec.id);
         kept.instance = InstanceNeed::Restart { why };
-        let start = lanes::deploy(&crew, kept, true, &mut changes);
+        let start = lanes::deploy(&crew, ground, kept, true, &mut changes);
         push(&mut rollout.waves, "start on the new volume", vec![start]);
         applied::remember(&mut rollout);
         Rolled { rollouts: vec![rollout], changes }

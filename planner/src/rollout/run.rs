@@ -64,6 +64,7 @@ pub(crate) fn run(
         gate,
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     };
     let stop = step::stop(&host, &id, &slot);

@@ -36,9 +36,9 @@ pub(super) fn make_volume(
     overcommit_thousandths: u32,
 ) -> Step {
     let volume = spec.id.clone();
-    let mut before =
-        vec![Predicate::PoolIs { pool }, Predicate::VolumeUnmade { volume: volume.clone() }];
-    before.extend(room.map(|size| Predicate::Room { size, overcommit_thousandths }));
+    let before = [Predicate::PoolIs { pool }, Predicate::VolumeUnmade { volume: volume.clone() }];
+    let room = room.map(|size| Predicate::Room { size, overcommit_thousandths });
+    let before = before.into_iter().chain(room).collect();
     let marks =
         Marks { slot: spec.slot.clone(), source: spec.source.clone(), keeping: spec.keeping };
     let after = vec![
@@ -77,6 +77,14 @@ pub(super) fn remove_clone(host: &HostName, clone: &VolumeId) -> Step {
     ];
     let after = vec![Predicate::VolumeAbsent { volume: volume() }];
     step(host, Act::RemoveClone { volume: volume() }, before, after)
+}
+
+/// Removes a snapshot that a deploy took to go back to.
+pub(super) fn remove_snapshot(host: &HostName, snapshot: &VolumeId) -> Step {
+    let volume = || snapshot.clone();
+    let before = vec![Predicate::VolumeIsWayBack { volume: volume() }];
+    let after = vec![Predicate::VolumeAbsent { volume: volume() }];
+    step(host, Act::RemoveSnapshot { volume: volume() }, before, after)
 }
 
 /// Grows an attached volume.

@@ -1,7 +1,7 @@
 //! Which strategy brings out a new release, and why; or why the one that was asked for cannot.
 
 use crate::diff::GroupDiff;
-use crate::model::desired::Strategy;
+use crate::model::desired::{Revert, Strategy};
 use crate::plan::Choice;
 use crate::report::Kind;
 use alloc::format;
@@ -42,6 +42,12 @@ pub(super) fn choose(group: &GroupDiff<'_>) -> Result<Choice, Refusal> {
                 strategy.as_str()
             ),
             hint: "set [deploy] strategy = \"rolling\", or canary = \"clone\" in [tiedown]",
+        }),
+        (Some(Strategy::Immediate), true) if deploy.revert == Revert::Snapshot => Err(Refusal {
+            kind: Kind::Refused,
+            why: "strategy immediate waits for nothing, so nothing can go back to a snapshot"
+                .into(),
+            hint: "set [deploy] strategy = \"rolling\", or revert = \"off\" in [tiedown]",
         }),
         (Some(strategy), _) => choice(strategy, "the manifest asks for it"),
         (None, true) => choice(Strategy::Rolling, "the group has mounts"),

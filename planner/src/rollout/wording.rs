@@ -30,7 +30,8 @@ fn slot_object(slot: &SlotId) -> Object {
     Object::Slot { slot: slot.clone() }
 }
 
-fn volume_object(spec: &VolumeSpec) -> Object {
+/// A volume, to speak about it.
+pub(super) fn volume_object(spec: &VolumeSpec) -> Object {
     Object::Volume { slot: spec.slot.clone(), source: spec.source.clone(), volume: spec.id.clone() }
 }
 
@@ -107,8 +108,8 @@ pub(super) fn copied(host: &HostName, spec: &VolumeSpec, why: &str) -> Change {
     }
 }
 
-/// A clone that goes; its data is also in what it is of.
-pub(super) fn clone_removed(host: &HostName, view: &VolumeView, why: &str) -> Change {
+/// A copy that goes; what it was of is there in full.
+pub(super) fn copy_removed(host: &HostName, view: &VolumeView, why: &str) -> Change {
     let spec = &view.spec;
     let fields = [
         field("kind", Some(spec.kind.as_str().to_string()), None),
@@ -257,7 +258,7 @@ pub(super) fn supervised(claim: &Claim, old: &Supervision, new: &Supervision) ->
     let timeout = |supervision: &Supervision| Some(supervision.kill_timeout.to_string());
     let fields = [
         field("restart", Some(restart(old.restart)), Some(restart(new.restart))),
-        field("kill_signal", Some(old.kill_signal.clone()), Some(new.kill_signal.clone())),
+        field("kill_signal", Some(old.kill_signal.to_string()), Some(new.kill_signal.to_string())),
         field("kill_timeout", timeout(old), timeout(new)),
     ];
     Change {

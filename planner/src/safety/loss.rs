@@ -24,7 +24,7 @@ pub(super) fn guard(
     diff: &mut Diff<'_>,
     report: &mut Report,
 ) {
-    let mut counted = Counted::of(inputs, ground);
+    let mut counted = Losses::of(inputs, ground);
     for (app, losses) in losses(diff) {
         let Some(why) = counted.excess(inputs, &app, losses) else { continue };
         let why = format!("{why}; nothing of the app is removed");
@@ -41,31 +41,47 @@ pub(crate) fn loss_forbids(
     app: &AppName,
     losses: usize,
 ) -> Option<String> {
-    Counted::of(inputs, ground).excess(inputs, app, losses)
+    Losses::of(inputs, ground).excess(inputs, app, losses)
 }
 
-/// Volumes that there are, and those that were lost of late.
-struct Counted<'g> {
+/// Volumes that there are, and those that were lost of late or are lost by this plan.
+pub(crate) struct Losses {
     now: Timestamp,
-    volumes: BTreeMap<&'g AppName, usize>,
+    volumes: BTreeMap<AppName, usize>,
+    /// By this plan.
+    planned: BTreeMap<AppName, usize>,
     /// Of the fleet, those of this plan too.
     lost: usize,
 }
 
-impl<'g> Counted<'g> {
-    fn of(inputs: &Inputs<'_>, ground: &'g Ground<'_>) -> Self {
+impl Losses {
+    fn of(inputs: &Inputs<'_>, ground: &Ground<'_>) -> Self {
         let now = ground.trusted.values().map(|host| host.reading.asked_at).max();
         let now = now.unwrap_or_default();
-        let mut volumes: BTreeMap<&AppName, usize> = BTreeMap::new();
+        let mut volumes: BTreeMap<AppName, usize> = BTreeMap::new();
         for claim in ground.claims.values() {
-            *volumes.entry(&claim.slot.app).or_default() += claim.volumes.len();
+            *volumes.entry(claim.slot.app.clone()).or_default() += claim.volumes.len();
         }
-        Self { now, volumes, lost: recent(inputs, now, None) }
+        Self { now, volumes, planned: BTreeMap::new(), lost: recent(inputs, now, None) }
+    }
+
+    /// With all that differs and was not forbidden.
+    pub(crate) fn with(inputs: &Inputs<'_>, ground: &Ground<'_>, diff: &Diff<'_>) -> Self {
+        let mut all = Self::of(inputs, ground);
+        all.planned = losses(diff);
+        all.lost += all.planned.values().sum::<usize>();
+        all
     }
 
     /// Counts them, or says why they are too many.
-    fn excess(&mut self, inputs: &Inputs<'_>, app: &AppName, losses: usize) -> Option<String> {
-        let of_app = recent(inputs, self.now, Some(app)) + losses;
+    pub(crate) fn excess(
+        &mut self,
+        inputs: &Inputs<'_>,
+        app: &AppName,
+        losses: usize,
+    ) -> Option<String> {
+        let planned = self.planned.get(app).copied().unwrap_or(0);
+        let of_app = recent(inputs, self.now, Some(app)) + planned + losses;
         let allowed_app = allowed(inputs, self.volumes.get(app).copied().unwrap_or(0));
         let allowed_fleet = allowed(inputs, self.volumes.values().sum());
         let (what, count, limit) = if of_app > allowed_app {
@@ -74,6 +90,7 @@ impl<'g> Counted<'g> {
             ("the fleet", self.lost + losses, allowed_fleet)
         } else {
             self.lost += losses;
+            self.planned.insert(app.clone(), planned + losses);
             return None;
         };
         Some(format!(

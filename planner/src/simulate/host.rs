@@ -33,6 +33,11 @@ pub(super) fn act(
                 volumes.remove(volume);
             }
         }
+        Act::RemoveSnapshot { volume } => {
+            if volumes.get(volume).is_some_and(|view| view.spec.is_way_back()) {
+                volumes.remove(volume);
+            }
+        }
         Act::GrowVolume { volume, to } => {
             if let Some(view) = volumes.get_mut(volume) {
                 view.spec.size = view.spec.size.max(*to);

@@ -5,6 +5,7 @@ use planner::check::World;
 use planner::model::artifact::{Artifact, ArtifactKind};
 use planner::model::claim::{Claim, ClaimedVolume, Claims};
 use planner::model::desired::Strategy;
+use planner::model::few::Few;
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
@@ -16,7 +17,7 @@ use planner::model::object::Object;
 use planner::model::observed::{HostView, Observed, Pool, PoolView, Reading};
 use planner::model::permit::Permits;
 use planner::model::policy::Policy;
-use planner::model::release::{Release, ReleaseSpec};
+use planner::model::release::{Env, Release, ReleaseSpec};
 use planner::model::size::Size;
 use planner::model::slot::SlotId;
 use planner::model::time::{Millis, Timestamp};
@@ -143,12 +144,12 @@ pub(crate) fn release(version: &str) -> Release {
     let spec = ReleaseSpec {
         app: "web".parse().unwrap(),
         group: "app".parse().unwrap(),
-        artifact: Artifact::Tree { digest: version.repeat(64) },
+        artifact: Artifact::Tree { digest: version.repeat(64).into() },
         argv: Vec::new(),
         replaces_entrypoint: false,
-        env: BTreeMap::new(),
+        env: Env::new(),
         files: Vec::new(),
-        mounts: BTreeMap::from([(source(), "/data".to_string())]),
+        mounts: Few::from([(source(), "/data".into())]),
         guest: Guest::DEFAULT,
         secrets: BTreeMap::new(),
         secret_files: Vec::new(),
@@ -181,24 +182,20 @@ pub(crate) fn instance(n: u32, version: &str) -> InstanceSpec {
         slot: slot(n),
         role: Role::Main,
         release,
-        artifact: Artifact::Tree { digest: version.repeat(64) },
+        artifact: Artifact::Tree { digest: version.repeat(64).into() },
         argv: Vec::new(),
         replaces_entrypoint: false,
-        env: BTreeMap::new(),
+        env: Env::new(),
         files: Vec::new(),
         secret_files: Vec::new(),
         secrets: BTreeMap::new(),
-        binds: vec![Bind {
-            volume: volume(n).id,
-            source: source(),
-            destination: "/data".to_string(),
-        }],
+        binds: vec![Bind { volume: volume(n).id, source: source(), destination: "/data".into() }],
         guest: Guest::DEFAULT,
         address: address(n),
         ports: vec![Port(8080)],
         supervision: Supervision {
             restart: Restart::Always,
-            kill_signal: "SIGINT".to_string(),
+            kill_signal: "SIGINT".into(),
             kill_timeout: Millis::from_secs(5),
         },
         ends_within: None,
@@ -218,7 +215,7 @@ pub(crate) fn claim(n: u32, applied: Option<&str>) -> Claim {
         slot: slot(n),
         host: host(),
         pool: Some(pool()),
-        volumes: BTreeMap::from([(source(), claimed)]),
+        volumes: Few::from([(source(), claimed)]),
         address: address(n),
         applied: applied.map(release),
         applied_spec: None,
@@ -298,6 +295,7 @@ pub(crate) fn lane(n: u32, steps: Vec<Step>) -> Lane {
         gate: Gate::Open,
         claims_after: Vec::new(),
         on_failure: Vec::new(),
+        restore: None,
         claims_on_failure: Vec::new(),
     }
 }
@@ -305,7 +303,7 @@ pub(crate) fn lane(n: u32, steps: Vec<Step>) -> Lane {
 pub(crate) fn healthy(n: u32, version: &str) -> Gate {
     let spec = instance(n, version);
     let check = Check {
-        name: "services:8080".to_string(),
+        name: "services:8080".into(),
         port: Port(8080),
         probe: Probe::Tcp,
         interval: Millis::from_secs(1),

@@ -11,10 +11,12 @@ fn saved() -> SavedPlan {
 #[test]
 fn a_plan_comes_back_as_it_was() {
     let text = saved().to_json();
-    assert_eq!(SavedPlan::from_json(&text).unwrap(), saved());
+    assert_eq!(SavedPlan::from_json(text.clone()).unwrap(), saved());
     // Laid out anew it is the same.
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(SavedPlan::from_json(&value.to_string()).unwrap(), saved());
+    assert_eq!(SavedPlan::from_json(value.to_string()).unwrap(), saved());
+    let spaced = text.replace('\n', "\r\n\t");
+    assert_eq!(SavedPlan::from_json(spaced).unwrap(), saved());
 }
 
 #[test]
@@ -28,7 +30,7 @@ fn observations_come_back_as_they_were() {
         policy,
         secrets: Default::default(),
     };
-    assert_eq!(ObservedDocument::from_json(&document.to_json()).unwrap(), document);
+    assert_eq!(ObservedDocument::from_json(document.to_json()).unwrap(), document);
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn what_was_altered_is_refused() {
     ] {
         let altered = text.replacen(from, to, 1);
         assert_ne!(altered, text, "{from}");
-        let error = SavedPlan::from_json(&altered).unwrap_err();
+        let error = SavedPlan::from_json(altered).unwrap_err();
         assert!(matches!(error, DocumentError::Altered), "{from}: {error}");
     }
 }
@@ -50,7 +52,7 @@ fn what_was_altered_is_refused() {
 #[test]
 fn other_documents_are_refused_by_name() {
     let text = saved().to_json();
-    let told = |text: &str| SavedPlan::from_json(text).unwrap_err().to_string();
+    let told = |text: &str| SavedPlan::from_json(text.to_owned()).unwrap_err().to_string();
     let newer = text.replacen("\"version\": 1", "\"version\": 2", 1);
     assert_eq!(told(&newer), "it has version 2 of the plan document, this program reads version 1");
     let other = text.replacen("\"tiedown\": \"plan\"", "\"tiedown\": \"observed\"", 1);

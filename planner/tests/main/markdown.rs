@@ -17,8 +17,7 @@ fn destroy(n: u32) -> Change {
 }
 
 fn redeployed(app: usize, n: u32, value: &str) -> Change {
-    let mut slot = slot(n);
-    slot.app = format!("app-{app}").parse().unwrap();
+    let slot = format!("app-{app}/app/ewr/{n}").parse().unwrap();
     let fields = vec![
         field("env.MOTD", Some("```\n<b>old</b>\n"), Some(value)),
         field("env.API_TOKEN", Some("hunter2"), Some("hunter3")),

@@ -56,13 +56,16 @@ fn histories_keep_every_promise() {
 }
 
 /// What histories must come to, at the least: acts, and kinds of report lines.
-const ACTS: [&str; 13] = [
+const ACTS: [&str; 16] = [
     "make-volume",
     "grow-volume",
     "mark-volume",
     "retire-volume",
     "take-back-volume",
     "destroy-volume",
+    "snapshot-volume",
+    "restore-volume",
+    "remove-snapshot",
     "start-instance",
     "stop-instance",
     "refused",

@@ -83,7 +83,8 @@ impl Made {
         let mut text = format!("fleet = \"bench\"\nstate_dir = {state:?}\n");
         write!(text, "[policy]\nspread = {:?}\n", shape.spread).unwrap();
         for host in 0..shape.hosts {
-            let net = format!("10.{}.{}.0/24", 64 + host / 256, host % 256);
+            // More addresses than the smallest volumes fit into the largest pool.
+            let net = format!("10.{}.{}.0/20", host / 16, host % 16 * 16);
             write!(
                 text,
                 "[[hosts]]\nname = \"ewr-{host:04}\"\nregion = \"ewr\"\nsubnet = {net:?}\n\

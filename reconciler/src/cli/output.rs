@@ -41,12 +41,11 @@ impl Output {
     /// # Errors
     /// [`Closed`], [`Unwritable`].
     pub(super) fn result(self, text: &str) -> anyhow::Result<()> {
-        let mut out = anstream::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Closed.into()),
-            Err(error) => Err(Unwritable(error).into()),
-        }
+        // In memory first: a stream that strips colours writes once for each piece between them.
+        let choice = anstream::AutoStream::choice(&std::io::stdout());
+        let mut shown = anstream::AutoStream::new(Vec::with_capacity(text.len()), choice);
+        shown.write_all(text.as_bytes()).map_err(Unwritable)?;
+        self.bytes(&shown.into_inner())
     }
 
     /// Writes a result as JSON: a document, or a line.
@@ -62,7 +61,7 @@ impl Output {
         self.result(&text)
     }
 
-    /// Writes bytes that are no text.
+    /// Writes bytes as they are.
     ///
     /// # Errors
     /// As [`Output::result`].

@@ -133,7 +133,11 @@ impl Subject {
         repository: &Repository,
         output: Output,
     ) -> anyhow::Result<Made> {
-        let abilities = Abilities::probe()?;
+        let abilities = match self.observed.is_some() || self.server.is_some() {
+            // Hosts are those of the document, and what this machine is does not matter.
+            true => Abilities::untried()?,
+            false => Abilities::probe()?,
+        };
         let source = self.review.source(global, repository, &abilities, output)?;
         let document = self.document(&source.settings).await?;
         if document.is_none()
@@ -185,7 +189,7 @@ impl Subject {
             }
             (None, None) => return Ok(None),
         };
-        let document = ObservedDocument::from_json(&text).context(what)?;
+        let document = ObservedDocument::from_json(text).context(what)?;
         if document.fleet != settings.fleet {
             let message = format!("the observations are of the fleet {}", document.fleet);
             let hint = format!("observe {} itself", settings.fleet);

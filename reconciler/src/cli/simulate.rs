@@ -35,9 +35,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, output: Output) -> anyhow::Result<Ending> {
     let what = || format!("cannot use the saved plan {}", args.saved.display());
     let SavedPlan { plan, .. } =
-        SavedPlan::from_json(&read(&args.saved, what)?).with_context(what)?;
+        SavedPlan::from_json(read(&args.saved, what)?).with_context(what)?;
     let what = || format!("cannot use the observations {}", args.observed.display());
-    let before = ObservedDocument::from_json(&read(&args.observed, what)?).with_context(what)?;
+    let before = ObservedDocument::from_json(read(&args.observed, what)?).with_context(what)?;
     if plan.fleet != before.fleet {
         let message = format!(
             "the plan is for the fleet {}, the observations are of {}",

@@ -31,7 +31,8 @@ struct Note {
 #[derive(Deserialize)]
 struct MergeRequest {
     iid: u64,
-    sha: String,
+    /// Nothing where the source branch has no commit of its own, or is gone.
+    sha: Option<String>,
     target_branch: String,
     source_project_id: Option<u64>,
     target_project_id: Option<u64>,
@@ -84,15 +85,17 @@ fn request(forge: &Forge) -> String {
 pub(super) async fn open_changes(forge: &Forge) -> Result<Vec<Open>, ForgeError> {
     let path = format!("{}/merge_requests?state=opened", project(forge));
     let requests: Vec<MergeRequest> = forge.list(&path).await?;
-    let open = |request: MergeRequest| Open {
-        number: request.iid,
-        head: request.sha,
-        base: request.target_branch,
-        reference: format!("refs/merge-requests/{}/head", request.iid),
-        is_of_fork: request.source_project_id.is_none()
-            || request.source_project_id != request.target_project_id,
+    let open = |request: MergeRequest| {
+        Some(Open {
+            number: request.iid,
+            head: request.sha?,
+            base: request.target_branch,
+            reference: format!("refs/merge-requests/{}/head", request.iid),
+            is_of_fork: request.source_project_id.is_none()
+                || request.source_project_id != request.target_project_id,
+        })
     };
-    Ok(requests.into_iter().map(open).collect())
+    Ok(requests.into_iter().filter_map(open).collect())
 }
 
 async fn notes(forge: &Forge) -> Result<Vec<Note>, ForgeError> {
@@ -124,7 +127,7 @@ pub(super) async fn delete(forge: &Forge, id: u64) -> Result<(), ForgeError> {
 }
 
 pub(super) async fn head(forge: &Forge) -> Result<String, ForgeError> {
-    Ok(forge.get::<MergeRequest>(&request(forge)).await?.sha)
+    Ok(forge.get::<MergeRequest>(&request(forge)).await?.sha.unwrap_or_default())
 }
 
 pub(super) async fn status(
@@ -169,7 +172,7 @@ pub(super) async fn pull(forge: &Forge) -> Result<Pull, ForgeError> {
     let target = super::place::escaped(&request.target_branch);
     let branch = format!("{}/repository/branches/{target}", project(forge));
     let base: Branch = forge.get(&branch).await?;
-    let head = request.sha;
+    let head = request.sha.unwrap_or_default();
     let statuses = statuses(forge, &head).await?;
     let approved = approved(forge, &path, &head).await?;
     let mut pull = Pull { head, base: base.commit.id, approved, ..Pull::default() };

@@ -4,10 +4,10 @@ use super::{Mistakes, ReadManifest};
 use crate::repository::snapshot::Snapshot;
 use crate::settings::Settings;
 use crate::settings::problem::Problem as Clash;
-use planner::manifest::resolve::{Context, Runs};
+use planner::manifest::resolve::{Context, Resolved, Runs};
 use planner::model::desired::App;
-use planner::model::name::AppName;
-use std::collections::BTreeMap;
+use planner::model::name::{AppName, Region};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of a manifest's app, if it has one that is a name.
 #[must_use]
@@ -33,20 +33,37 @@ pub fn resolve(
     manifests: &[&ReadManifest],
     settings: &Settings,
 ) -> (BTreeMap<AppName, Meant>, Mistakes) {
-    let mut apps = BTreeMap::new();
-    let mut mistakes = Mistakes { clashes: clashes(manifests), ..Mistakes::default() };
     let regions = settings.regions();
-    for manifest in manifests {
+    let resolved = manifests.iter().map(|manifest| one(snapshot, manifest, &regions));
+    gather(manifests.iter().copied().zip(resolved))
+}
+
+/// One manifest, resolved; nothing if it could not be read.
+#[must_use]
+pub fn one(
+    snapshot: &Snapshot<'_>,
+    manifest: &ReadManifest,
+    regions: &BTreeSet<Region>,
+) -> Option<Resolved> {
+    let written = manifest.read.manifest.as_ref().filter(|_| !manifest.read.has_errors())?;
+    let path = manifest.path.as_str();
+    let file = |file: &str| snapshot.read(&below(above(path), file)?).ok().flatten();
+    let context = Context { path, text: &manifest.text, regions, file: &file };
+    Some(planner::manifest::resolve::resolve(written, &context))
+}
+
+/// As [`resolve`], of manifests that each are resolved.
+pub fn gather<'m>(
+    manifests: impl Iterator<Item = (&'m ReadManifest, Option<Resolved>)>,
+) -> (BTreeMap<AppName, Meant>, Mistakes) {
+    let (mut apps, mut mistakes) = (BTreeMap::new(), Mistakes::default());
+    let mut all = Vec::new();
+    for (manifest, resolved) in manifests {
+        all.push(manifest);
         let path = manifest.path.as_str();
         let problems = manifest.read.problems.iter().cloned();
         mistakes.problems.extend(problems.map(|problem| (problem, manifest.text.clone())));
-        if manifest.read.has_errors() {
-            continue;
-        }
-        let Some(written) = &manifest.read.manifest else { continue };
-        let file = |file: &str| snapshot.read(&below(above(path), file)?).ok().flatten();
-        let context = Context { path, text: &manifest.text, regions: &regions, file: &file };
-        let resolved = planner::manifest::resolve::resolve(written, &context);
+        let Some(resolved) = resolved else { continue };
         let told = mistakes.problems.len();
         let problems = resolved.problems.into_iter();
         mistakes.problems.extend(problems.map(|problem| (problem, manifest.text.clone())));
@@ -63,6 +80,7 @@ pub fn resolve(
             None => {}
         }
     }
+    mistakes.clashes.splice(0..0, clashes(&all));
     (apps, mistakes)
 }
 

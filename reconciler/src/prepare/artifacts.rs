@@ -104,5 +104,5 @@ fn tree(
     }
     let origin = Origin { commit: snapshot.commit().cloned(), directory, without: tree.without };
     found.trees.add(tree.digest.clone(), origin);
-    Ok(Resolved::Found(Artifact::Tree { digest: tree.digest }))
+    Ok(Resolved::Found(Artifact::Tree { digest: tree.digest.into() }))
 }

@@ -48,7 +48,7 @@ pub async fn look_up(settings: &Settings, references: References, artifacts: &mu
         let found = tokio::time::timeout(PATIENCE, digest(&engines, reference)).await;
         let why = match found {
             Ok(Ok(digest)) => {
-                let reference = reference.clone();
+                let (reference, digest) = (reference.into(), digest.into());
                 return Resolved::Found(Artifact::Image { reference, digest });
             }
             Ok(Err(why)) => why,

@@ -1,6 +1,7 @@
 //! The files of one commit, or those on disk: listed and read without a checkout. Symbolic links
 //! and submodules are named and never followed.
 
+use super::tree::Pointers;
 use super::{Repository, RepositoryError, git_error, io_error, oid};
 use git2::{ObjectType, Oid};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub struct Snapshot<'r> {
     repository: &'r Repository,
     source: Source<'r>,
+    pub(super) pointers: Pointers,
 }
 
 /// Where a [`Snapshot`] reads.
@@ -31,7 +33,8 @@ pub struct Entry {
     pub path: String,
     /// What it is.
     pub kind: EntryKind,
-    object: Option<Oid>,
+    /// Git's name for its content, where that is known without reading it: in a commit.
+    pub(super) object: Option<Oid>,
 }
 
 /// What a name in a tree stands for.
@@ -69,7 +72,7 @@ impl Repository {
         let root = self.git.find_commit(oid(commit)?).and_then(|commit| commit.tree());
         let root = root.map_err(git_error(format!("cannot read commit {commit}")))?;
         let source = Source::Commit { id: commit.clone(), root };
-        let snapshot = Snapshot { repository: self, source };
+        let snapshot = Snapshot { repository: self, source, pointers: Pointers::default() };
         if !self.prefix.is_empty() {
             snapshot.directory(&self.prefix)?;
         }
@@ -83,7 +86,8 @@ impl Repository {
     pub fn on_disk(&self) -> Result<Snapshot<'_>, RepositoryError> {
         let bare = || RepositoryError::Bare { dir: self.path().to_owned() };
         let root = self.git.workdir().ok_or_else(bare)?.to_owned();
-        Ok(Snapshot { repository: self, source: Source::Disk(root) })
+        let source = Source::Disk(root);
+        Ok(Snapshot { repository: self, source, pointers: Pointers::default() })
     }
 }
 
@@ -290,8 +294,9 @@ impl<'r> Snapshot<'r> {
     ) -> Result<(), RepositoryError> {
         for entry in tree {
             let name = entry.name().ok().filter(|name| is_file_name(name));
-            let lossy = String::from_utf8_lossy(entry.name_bytes()).into_owned();
-            let name = name.ok_or(RepositoryError::Name { path: join(directory, &lossy) })?;
+            let lossy = || String::from_utf8_lossy(entry.name_bytes()).into_owned();
+            let wrong = || RepositoryError::Name { path: join(directory, &lossy()) };
+            let name = name.ok_or_else(wrong)?;
             let path = join(directory, name);
             let kind = match entry.filemode() {
                 0o040_000 => {
@@ -367,7 +372,7 @@ impl<'r> Snapshot<'r> {
     }
 }
 
-fn join(directory: &str, name: &str) -> String {
+pub(super) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 

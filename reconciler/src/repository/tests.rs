@@ -7,6 +7,7 @@ use executor::artifact::Trees;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct Clone {
@@ -226,4 +227,91 @@ fn memory_is_kept_beside_the_objects_and_not_in_the_work_tree() {
     repository.forget(&fleet).unwrap();
     repository.forget(&fleet).unwrap();
     assert_eq!(repository.recall(&fleet).unwrap(), None);
+}
+
+/// A repository whose files are older than its index, as they are but for the first moments.
+fn settled() -> Clone {
+    let clone = Clone::new();
+    clone.write(".gitignore", "out/\n");
+    for path in ["fly.toml", "a/fly.toml", "a/serve"] {
+        clone.write(path, "as it was");
+        let file = fs::File::options().write(true).open(clone.dir.path().join(path)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
+    clone.commit();
+    clone
+}
+
+#[test]
+fn what_is_committed_is_seen_at_a_glance_and_nothing_else_is() {
+    // The file that differs, and what was done to it.
+    type Differs = (&'static str, fn(&Clone));
+    let read = |path: &str| path.ends_with("fly.toml");
+    let told = |clone: &Clone| {
+        let repository = clone.open("").unwrap();
+        (repository.is_plainly_clean(&read), repository.uncommitted(read).unwrap())
+    };
+    let clone = settled();
+    clone.write("a/serve", "what is not read may change");
+    clone.write("b/serve", "or be new");
+    clone.write("out/fly.toml", "and what is ignored may be anything");
+    assert_eq!(told(&clone), (true, Vec::new()));
+
+    let differs: [Differs; 7] = [
+        ("a/fly.toml", |clone| clone.write("a/fly.toml", "as it was not")),
+        ("fly.toml", |clone| {
+            // Of the same size and age.
+            let path = clone.dir.path().join("fly.toml");
+            let before = fs::metadata(&path).unwrap().modified().unwrap();
+            clone.write("fly.toml", "as it WAS");
+            fs::File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+        }),
+        ("a/fly.toml", |clone| fs::remove_file(clone.dir.path().join("a/fly.toml")).unwrap()),
+        ("a/fly.toml", |clone| fs::remove_dir_all(clone.dir.path().join("a")).unwrap()),
+        ("new/in/fly.toml", |clone| clone.write("new/in/fly.toml", "new")),
+        ("fly.toml", |clone| {
+            let path = clone.dir.path().join("fly.toml");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("a/fly.toml", |clone| {
+            // Only in the index.
+            let mut index = git2::Repository::open(clone.dir.path()).unwrap().index().unwrap();
+            index.remove_path(Path::new("a/fly.toml")).unwrap();
+            index.write().unwrap();
+        }),
+    ];
+    for (path, change) in differs {
+        let clone = settled();
+        change(&clone);
+        assert_eq!(told(&clone), (false, vec![path.to_owned()]));
+    }
+}
+
+#[test]
+fn another_repository_within_is_left_to_git() {
+    let read = |path: &str| path.ends_with("fly.toml");
+    let clone = settled();
+    git2::Repository::init(clone.dir.path().join("other")).unwrap();
+    clone.write("other/fly.toml", "not ours");
+    let repository = clone.open("").unwrap();
+    assert!(!repository.is_plainly_clean(&read));
+    assert_eq!(repository.uncommitted(read).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_told_wherever_its_content_stands() {
+    let clone = Clone::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    for path in ["a/model", "b/model"] {
+        clone.write(path, pointer);
+    }
+    clone.write("b/essay", &format!("{pointer}{}", "and much more".repeat(100)));
+    let commit = clone.commit();
+    let repository = clone.open("").unwrap();
+    for snapshot in [repository.at(&commit).unwrap(), repository.on_disk().unwrap()] {
+        for directory in ["a", "b"] {
+            let tree = snapshot.source_tree(directory, |_| false).unwrap();
+            assert_eq!(tree.lfs, [format!("{directory}/model")]);
+        }
+    }
 }

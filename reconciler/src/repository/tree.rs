@@ -7,6 +7,7 @@ use executor::artifact::{TreeError, Trees};
 use git2::{ObjectType, Oid};
 use planner::model::id::digest_of;
 use planner::model::release::CommitId;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -28,7 +29,15 @@ pub struct SourceTree {
     pub lfs: Vec<String>,
 }
 
+/// Which contents are pointers of Git LFS, by git's name for them, as far as somebody looked: one
+/// file can be in many trees.
+#[derive(Debug, Default)]
+pub(super) struct Pointers(RefCell<BTreeMap<Oid, bool>>);
+
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// A pointer is smaller than this, in bytes.
+const POINTER: usize = 1024;
 
 impl Snapshot<'_> {
     /// The source tree under a directory, without the files that are left out, by their paths from
@@ -52,14 +61,39 @@ impl Snapshot<'_> {
                 submodules.push(entry.path);
                 continue;
             }
-            let content = self.content(&entry)?;
-            if content.starts_with(LFS) && content.len() < 1024 {
+            let (object, is_pointer) = self.seen(&entry)?;
+            if is_pointer {
                 lfs.push(entry.path.clone());
             }
-            parts.add(&entry, directory, &content)?;
+            parts.add(&entry, directory, object);
         }
         Ok(SourceTree { files: parts.files, digest: parts.digest(), without, submodules, lfs })
     }
+
+    /// Git's name for the content of an entry, and whether that is a pointer of Git LFS. What is in
+    /// a commit has its name, and is not read if it is too large for a pointer.
+    fn seen(&self, entry: &Entry) -> Result<(Oid, bool), RepositoryError> {
+        let is_pointer = |content: &[u8]| content.len() < POINTER && content.starts_with(LFS);
+        let Some(object) = entry.object else {
+            let content = self.content(entry)?;
+            return Ok((name_of(entry, &content)?, is_pointer(&content)));
+        };
+        if let Some(known) = self.pointers.0.borrow().get(&object) {
+            return Ok((object, *known));
+        }
+        let header = self.repository().git.odb().and_then(|odb| odb.read_header(object));
+        let act = || format!("cannot read {} of {}", entry.path, self.name());
+        let (size, _) = header.map_err(git_error(act()))?;
+        let found = size < POINTER && is_pointer(&self.content(entry)?);
+        self.pointers.0.borrow_mut().insert(object, found);
+        Ok((object, found))
+    }
+}
+
+/// Git's name for a content, so that commit and disk give the same digest.
+fn name_of(entry: &Entry, content: &[u8]) -> Result<Oid, RepositoryError> {
+    let act = format!("cannot hash {}", entry.path);
+    Oid::hash_object(ObjectType::Blob, content).map_err(git_error(act))
 }
 
 /// What a digest is made of.
@@ -70,20 +104,12 @@ struct Parts {
 }
 
 impl Parts {
-    /// Contents count by git's name for them, so that commit and disk give the same digest.
-    fn add(
-        &mut self,
-        entry: &Entry,
-        directory: &str,
-        content: &[u8],
-    ) -> Result<(), RepositoryError> {
-        let act = format!("cannot hash {}", entry.path);
-        let object = Oid::hash_object(ObjectType::Blob, content).map_err(git_error(act))?;
+    /// Contents count by git's name for them.
+    fn add(&mut self, entry: &Entry, directory: &str, object: Oid) {
         self.bytes.push(below(&entry.path, directory).as_bytes().to_vec());
         self.bytes.push(entry.kind.mode().as_bytes().to_vec());
         self.bytes.push(object.as_bytes().to_vec());
         self.files += 1;
-        Ok(())
     }
 
     fn digest(&self) -> String {
@@ -142,7 +168,7 @@ impl KnownTrees {
                 continue;
             }
             let content = snapshot.content(&entry)?;
-            parts.add(&entry, &origin.directory, &content)?;
+            parts.add(&entry, &origin.directory, name_of(&entry, &content)?);
             put(&into.join(below(&entry.path, &origin.directory)), entry.kind, &content)?;
         }
         Ok(parts.digest())

@@ -33,11 +33,11 @@ fn units_are_shown_and_written_and_systemd_takes_them() {
     for (name, lines) in [
         (
             "tiedown-f.service",
-            ["KillMode=process", "KillSignal=SIGTERM", "SendSIGKILL=no", "TimeoutStopSec=10min"],
+            ["KillMode=process", "TasksMax=infinity", "SendSIGKILL=no", "TimeoutStopSec=10min"],
         ),
         (
             "tiedown-f-resume.service",
-            ["Type=oneshot", "RemainAfterExit=yes", "SendSIGKILL=no", "KillMode=process"],
+            ["Type=oneshot", "RemainAfterExit=yes", "OOMPolicy=continue", "KillMode=process"],
         ),
         (
             "tiedown-f-drift.service",

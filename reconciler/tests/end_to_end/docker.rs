@@ -124,6 +124,7 @@ fn images_become_running_slots_and_a_registry_that_is_down_stops_nothing() {
     assert_eq!(get(&fleet, 1, "/shown").trim(), "second");
     fleet.assert_fixpoint();
     healed_and_seen(&fleet, &engine);
+    failed_on_clones(&fleet, &engine, &two);
     tried_on_clones(&fleet, &two);
 }
 
@@ -224,11 +225,37 @@ fn healed_and_seen(fleet: &Fleet, engine: &Engine) {
     assert!(restart.is_empty() || restart == "no", "{restart}");
 }
 
+/// A manifest whose releases are tried on clones first.
+fn cloned(image: &str, version: &str) -> String {
+    let clone = "[tiedown]\ncanary = \"clone\"\n[tiedown.scale]";
+    manifest(image, version).replace("[tiedown.scale]", clone)
+}
+
+/// What spoils its clone and ends there: no slot is touched, and nothing of it is left.
+fn failed_on_clones(fleet: &Fleet, engine: &Engine, image: &str) {
+    let containers = || engine.docker(&["ps", "-aq"]).1.lines().count();
+    let (slots, lines) = (fleet.slots(), get(fleet, 0, "/lines"));
+    let (volumes, all) = (fleet.status()["volumes"].clone(), containers());
+    let ends =
+        "[ -z \"$TIEDOWN_CANARY\" ] || { echo spoilt > /data/lines; exit 1; }\nmkdir -p /www";
+    let spoils = cloned(image, "v3").replace("mkdir -p /www", ends).replace("40s", "5s");
+    fleet.write("store/fly.toml", &spoils);
+    fleet.commit("ends where it is tried");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 6, "{said}");
+    assert!(said.out.contains("a canary on clones of ewr/1"), "{said}");
+    assert_eq!((fleet.slots(), get(fleet, 0, "/lines")), (slots, lines), "nothing was touched");
+    assert_eq!(fleet.status()["volumes"], volumes, "the clones are gone");
+    assert_eq!(containers(), all, "and the container on them");
+    let said = fleet.run(&["apply", "--auto-approve"]);
+    assert_eq!(said.code, 8, "it is not tried again by itself: {said}");
+    assert!(said.out.contains("stay as they are"), "{said}");
+}
+
 /// A release of containers is tried on clones too, and nothing of that is left.
 fn tried_on_clones(fleet: &Fleet, image: &str) {
     let before = get(fleet, 0, "/lines");
-    let cloned = manifest(image, "v3")
-        .replace("[tiedown.scale]", "[tiedown]\ncanary = \"clone\"\n[tiedown.scale]");
+    let cloned = cloned(image, "v3");
     fleet.write("store/fly.toml", &cloned);
     fleet.commit("tried first");
     let said = fleet.apply();

@@ -121,7 +121,7 @@ fn write(fleet: &Fleet, apps: &[App]) {
 fn observe(fleet: &Fleet, name: &str) -> ObservedDocument {
     let said = fleet.run(&["observe"]);
     assert!([0, 7].contains(&said.code), "{name}: {said}");
-    ObservedDocument::from_json(&said.out).unwrap()
+    ObservedDocument::from_json(said.out.clone()).unwrap()
 }
 
 /// What must be equal: everything but moments, and what only shows while something runs.
@@ -217,7 +217,7 @@ fn what_the_simulator_says_is_what_the_hosts_show() {
         let told = fleet.run(&[&["plan", "-o", saved], permits].concat());
         let before = observe(&fleet, "before");
         let text = fs::read_to_string(saved).unwrap_or_else(|error| panic!("{error}: {told}"));
-        let plan = SavedPlan::from_json(&text).unwrap().plan;
+        let plan = SavedPlan::from_json(text).unwrap().plan;
         if plan.is_empty() {
             continue;
         }

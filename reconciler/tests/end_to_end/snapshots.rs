@@ -3,13 +3,13 @@
 use super::fleet::Fleet;
 use serde_json::Value;
 
-fn volumes(fleet: &Fleet) -> Vec<Value> {
+pub(crate) fn volumes(fleet: &Fleet) -> Vec<Value> {
     let said = fleet.run(&["volumes", "list", "--format", "json"]);
     let listed: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said}"));
     listed["volumes"].as_array().unwrap().clone()
 }
 
-fn id_of(fleet: &Fleet, what: impl Fn(&Value) -> bool) -> String {
+pub(crate) fn id_of(fleet: &Fleet, what: impl Fn(&Value) -> bool) -> String {
     let found = volumes(fleet).into_iter().find(|volume| what(volume)).unwrap();
     found["id"].as_str().unwrap().to_owned()
 }

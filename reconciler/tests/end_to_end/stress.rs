@@ -1,10 +1,12 @@
 //! Rollouts and changes of scale while whatever is of the fleet is killed at random: tiedown,
-//! supervisors, what is under them, the engine. At no moment a volume is under two trees, and the end is
-//! one to one with nothing lost. `STRESS` says how many rounds.
+//! supervisors, what is under them, the engine. At no moment a volume is under two trees or are more
+//! slots down by tiedown's own hand than may be, and the end is one to one with nothing lost. `STRESS`
+//! says how many rounds.
 
 use super::crashes::Dice;
 use super::docker;
 use super::fleet::{Fleet, eventually, kill_9};
+use super::outages::{Outages, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -14,15 +16,18 @@ fn rounds(otherwise: usize) -> usize {
     std::env::var("STRESS").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Applies while one after another is killed.
-fn disturbed(fleet: &Fleet, dice: &mut Dice) {
+/// Applies while one after another is killed. `hits` is told of each before.
+fn disturbed(fleet: &Fleet, dice: &mut Dice, hits: &dyn Fn(u32)) {
     let mut apply = fleet.spawn(&["apply", "--auto-approve", "--retry"]);
     for _ in 0..3 {
         // Not a wait for a state: the moment is what is random here.
         std::thread::sleep(Duration::from_millis(dice.below(900)));
         let all = fleet.processes();
         let victim = all.get(usize::try_from(dice.below(1 + all.len() as u64)).unwrap());
-        victim.copied().into_iter().for_each(kill_9);
+        if let Some(victim) = victim.copied() {
+            hits(victim);
+            kill_9(victim);
+        }
         one_tree_each(fleet);
     }
     let _ = apply.kill();
@@ -85,12 +90,26 @@ fn settle(fleet: &Fleet) {
 fn whatever_is_killed_meanwhile_the_end_is_one_to_one() {
     let fleet = Fleet::new(148);
     let mut dice = Dice::seeded();
-    let scales = ["{ ewr = 2 }", "{ ewr = 3, ord = 1 }", "{ ewr = 2, ord = 1 }"];
-    for round in 0..rounds(3) {
-        fleet.store(&format!("round {round}"), scales[round % scales.len()]);
+    let mut all = Seen::default();
+    let rounds = rounds(3);
+    for round in 0..rounds {
+        let (scale, stay) = SCALES[round % SCALES.len()];
+        fleet.store(&format!("round {round}"), scale);
         fleet.commit("round");
-        disturbed(&fleet, &mut dice);
-        settle(&fleet);
+        let outages = Outages::of(&fleet, stay);
+        let seen = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| outages.watch());
+            let _end = Ends(&outages);
+            disturbed(&fleet, &mut dice, &|pid| outages.hits(pid));
+            settle(&fleet);
+            outages.end();
+            watch.join().unwrap()
+        });
+        // Of those that stay and of all that there are at the end: the more slots the more may be down.
+        let most = stay.len().max(outages.count()).div_ceil(3);
+        assert!(seen.most.len() <= most, "{:?} were down at once, not {most}", seen.most);
+        all.outages += seen.outages;
+        all.most = if seen.most.len() > all.most.len() { seen.most } else { all.most };
         for (slot, address, _) in fleet.slots() {
             eventually("an answer", || fleet.http(&address, "GET", "/health", "").is_ok());
             let lines = fleet.lines(&address);
@@ -101,7 +120,26 @@ fn whatever_is_killed_meanwhile_the_end_is_one_to_one() {
         assert_eq!(first.0, "store/app/ewr/1");
         assert_eq!(fleet.lines(&first.1).lines().count(), round + 1, "a line was lost");
     }
+    assert!(all.outages > 0, "nobody was ever seen down");
+    eprintln!("{rounds} rounds; down at once by tiedown's own hand: {:?} at most", all.most);
 }
+
+/// Ends the watch, also where a test fails.
+struct Ends<'a>(&'a Outages);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Scales, one after another, with the slots that there are by then: of one and of the next those
+/// that are in both stay.
+const SCALES: [(&str, &[&str]); 3] = [
+    ("{ ewr = 3, ord = 1 }", &["ewr/1", "ewr/2", "ewr/3", "ord/1"]),
+    ("{ ewr = 2, ord = 1 }", &["ewr/1", "ewr/2", "ord/1"]),
+    ("{ ewr = 2 }", &["ewr/1", "ewr/2"]),
+];
 
 #[test]
 fn whatever_is_killed_beside_containers_the_end_is_one_to_one() {
@@ -115,7 +153,7 @@ fn whatever_is_killed_beside_containers_the_end_is_one_to_one() {
         if round == 0 {
             fleet.apply();
         }
-        disturbed(&fleet, &mut dice);
+        disturbed(&fleet, &mut dice, &|_| ());
         engine.kill();
         engine.up().unwrap();
         settle(&fleet);

@@ -20,7 +20,7 @@ async fn asked(check: &Check) -> Answer {
 
 fn check(port: u16, probe: Probe) -> Check {
     Check {
-        name: "alive".to_owned(),
+        name: "alive".into(),
         port: Port(port),
         probe,
         interval: Millis(1000),
@@ -31,9 +31,9 @@ fn check(port: u16, probe: Probe) -> Check {
 
 fn http(protocol: &str, skip: bool, name: Option<&str>) -> Probe {
     Probe::Http {
-        method: "HEAD".to_owned(),
-        path: "/up?full=1".to_owned(),
-        protocol: protocol.to_owned(),
+        method: "HEAD".into(),
+        path: "/up?full=1".into(),
+        protocol: protocol.into(),
         headers: BTreeMap::from([("X-Check".to_owned(), "yes".to_owned())]),
         tls_skip_verify: skip,
         tls_server_name: name.map(str::to_owned),

@@ -4,6 +4,7 @@
 use crate::names::mark;
 use planner::model::instance::InstanceSpec;
 use planner::model::name::{FleetName, HostName};
+use planner::model::release::Env;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -49,7 +50,7 @@ impl Owner<'_> {
     pub(super) fn marks_of(&self, instance: &InstanceSpec) -> BTreeMap<String, String> {
         let known = InstanceSpec {
             argv: Vec::new(),
-            env: BTreeMap::new(),
+            env: Env::new(),
             files: Vec::new(),
             ..instance.clone()
         };

@@ -174,7 +174,7 @@ impl Runtime for ProcessRuntime {
         for directory in self.directories()? {
             let specification = read_specification(&directory)?;
             if let Some(Artifact::Tree { digest }) = specification.map(|spec| spec.artifact) {
-                digests.insert(digest);
+                digests.insert(digest.to_string());
             }
         }
         Ok(digests)
@@ -247,17 +247,18 @@ impl ProcessRuntime {
                 Medium::Image(path) => BindSource::Image(path.clone()),
                 Medium::Device(path) => BindSource::Device(path.clone()),
             };
-            binds.push(Bind { source, destination: PathBuf::from(&bind.destination) });
+            binds.push(Bind { source, destination: PathBuf::from(bind.destination.as_str()) });
         }
         let files = instance.files.iter().map(|file| GuestFile {
             path: PathBuf::from(&file.path),
             bytes: file.content.clone(),
             mode: FILE_MODE,
         });
+        let env = instance.env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         Ok(Launch {
             instance: instance.id.to_string(),
             argv: instance.argv.clone(),
-            env: instance.env.clone(),
+            env: env.collect(),
             directory: PathBuf::from(WORKING_DIRECTORY),
             tree: start.tree.map(Path::to_owned),
             binds,

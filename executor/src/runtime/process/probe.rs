@@ -23,8 +23,8 @@ pub struct Lack {
     pub way_out: &'static str,
 }
 
-/// What the host lets us do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the host lets us do; by default nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Capabilities {
     /// Whether we run as root.
     pub root: bool,

@@ -412,7 +412,11 @@ pub const TIEDOWN: Section = Section {
             "the tree that the app is released from; the manifest's directory when not given",
         ),
         key("canary", TiedownOnly, "off, or clone: a canary on a thin clone"),
-        key("revert", TiedownOnly, "off, or release: what a slot goes back to whose release fails"),
+        key(
+            "revert",
+            TiedownOnly,
+            "off, release or snapshot: what a slot goes back to whose release fails",
+        ),
         key(
             "on_remove",
             TiedownOnly,

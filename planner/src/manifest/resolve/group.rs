@@ -13,12 +13,13 @@ use crate::model::desired::{Group, Mount, Scale};
 use crate::model::guest::Guest;
 use crate::model::instance::{GuestFile, Restart, SecretFile, Supervision};
 use crate::model::name::{GroupName, SourceName};
+use crate::model::release::Env;
 use crate::model::size::Size;
 use crate::model::time::Millis;
 use crate::model::volume::{Keeping, OnRemove};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Fly's default signal, kill timeout and number of restarts after failure.
@@ -79,9 +80,9 @@ fn argv(group: &Written) -> Vec<String> {
     entrypoint.chain(command.iter().flat_map(|at| &at.value)).cloned().collect()
 }
 
-fn env(manifest: &Manifest) -> BTreeMap<String, String> {
+fn env(manifest: &Manifest) -> Env {
     let env = manifest.written.env.iter().flat_map(|env| &env.value);
-    env.map(|(name, value)| (name.clone(), value.value.clone())).collect()
+    env.map(|(name, value)| (name.into(), value.value.as_str().into())).collect()
 }
 
 fn mount(manifest: &Manifest, mount: &GroupMount) -> Option<(SourceName, Mount)> {
@@ -101,7 +102,7 @@ fn mount(manifest: &Manifest, mount: &GroupMount) -> Option<(SourceName, Mount)>
         protect: yes(&settings.protect),
     };
     let gigabytes = mount.initial_size_gb.as_ref().map_or(INITIAL_SIZE_GB, |at| at.value);
-    let destination = mount.destination.value.clone();
+    let destination = mount.destination.value.as_str().into();
     let size = Size::from_gb(gigabytes);
     let adopt = settings.adopt.as_ref().map(|at| at.value.clone()).filter(|id| !id.is_empty());
     let fresh = yes(&settings.fresh);
@@ -158,7 +159,7 @@ fn supervision(manifest: &Manifest, group: &Written) -> Supervision {
     let timeout = manifest.written.kill_timeout.as_ref();
     Supervision {
         restart,
-        kill_signal: signal.map_or(KILL_SIGNAL, |at| &at.value).to_string(),
+        kill_signal: signal.map_or(KILL_SIGNAL, |at| &at.value).into(),
         kill_timeout: timeout.map_or(KILL_TIMEOUT, |at| millis(at.value)),
     }
 }

@@ -8,9 +8,9 @@ use crate::manifest::problem::Problems;
 use crate::model::health::{Check, Probe};
 use crate::model::network::Port;
 use crate::model::time::Millis;
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use smol_str::{SmolStr, format_smolstr};
 
 /// Fly's defaults for checks.
 const INTERVAL: Millis = Millis::from_secs(10);
@@ -50,11 +50,12 @@ fn check(written: &Written, problems: &mut Problems) -> Option<Check> {
         CheckKind::Http(request) => http(request),
     };
     let kind = match &probe {
-        Probe::Tcp => "tcp".to_string(),
-        Probe::Http { method, path, .. } => format!("{method} {path}"),
+        Probe::Tcp => "tcp".into(),
+        Probe::Http { method, path, .. } => format_smolstr!("{method} {path}"),
     };
+    let named = written.name.as_ref().map(SmolStr::new);
     Some(Check {
-        name: written.name.clone().unwrap_or_else(|| format!("{kind} on {port}")),
+        name: named.unwrap_or_else(|| format_smolstr!("{kind} on {port}")),
         port,
         probe,
         interval: or(written.interval, INTERVAL).max(SHORTEST),
@@ -64,13 +65,14 @@ fn check(written: &Written, problems: &mut Problems) -> Option<Check> {
 }
 
 fn http(request: &HttpRequest) -> Probe {
-    let or = |text: &Option<String>, default: &str| {
-        text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_string())
+    let or = |text: &Option<String>, default: &'static str| {
+        let text = text.as_ref().filter(|text| !text.is_empty());
+        text.map_or(SmolStr::new_static(default), SmolStr::new)
     };
     let path = or(&request.path, "/");
     Probe::Http {
         method: or(&request.method, "GET"),
-        path: if path.starts_with('/') { path } else { format!("/{path}") },
+        path: if path.starts_with('/') { path } else { format_smolstr!("/{path}") },
         protocol: or(&request.protocol, "http"),
         headers: request.headers.clone(),
         tls_skip_verify: request.tls_skip_verify,

@@ -11,7 +11,7 @@ use crate::manifest::nearest::nearest;
 use crate::manifest::place::{At, Span};
 use crate::manifest::problem::Problems;
 use crate::manifest::section::services::Service;
-use crate::manifest::section::tiedown::{Canary, Tiedown};
+use crate::manifest::section::tiedown::{Canary, Revert, Tiedown};
 use crate::manifest::section::vm::{self, Vm};
 use crate::manifest::written::{empty, given};
 use alloc::format;
@@ -173,6 +173,15 @@ fn strategy(
                 .add(Code::BluegreenWithMounts, text.span, message)
                 .label("the app has mounts")
                 .hint("write strategy = \"rolling\"");
+        }
+        Strategy::Immediate
+            if tiedown.revert.as_ref().map(|at| at.value) == Some(Revert::Snapshot) =>
+        {
+            let message = "immediate waits for nothing, so no slot can be seen to fail and go back to a snapshot";
+            problems
+                .add(Code::ImmediateWithSnapshot, text.span, message)
+                .label("revert is \"snapshot\" in [tiedown]")
+                .hint("write strategy = \"rolling\", or revert = \"off\" in [tiedown]");
         }
         Strategy::Canary | Strategy::Rolling | Strategy::Immediate => {}
     }

@@ -1,13 +1,15 @@
 //! In what two releases differ, field by field, by the names that the manifest has for them.
 
 use crate::model::artifact::Artifact;
+use crate::model::few::Few;
 use crate::model::instance::GuestFile;
 use crate::model::release::ReleaseSpec;
 use crate::plan::change::Field;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use smol_str::SmolStr;
 
 /// What of `before` is not so in `after`. Values of variables are as they are: whoever shows
 /// them masks what is secret.
@@ -21,12 +23,13 @@ pub(super) fn differences(before: &ReleaseSpec, after: &ReleaseSpec) -> Vec<Fiel
         })
     };
     fields.extend(field("command", argv(before), argv(after)));
-    let text = |value: &String| value.clone();
+    let text = |value: &SmolStr| value.to_string();
     maps(&mut fields, "env.", &before.env, &after.env, text);
-    maps(&mut fields, "files.", &files(before), &files(after), text);
+    maps(&mut fields, "files.", &files(before), &files(after), String::clone);
     maps(&mut fields, "mounts.", &before.mounts, &after.mounts, text);
     let version = |version: &u64| format!("version {version}");
-    maps(&mut fields, "secrets.", &before.secrets, &after.secrets, version);
+    let secrets = |spec: &ReleaseSpec| spec.secrets.clone().into_iter().collect();
+    maps(&mut fields, "secrets.", &secrets(before), &secrets(after), version);
     let memory = |spec: &ReleaseSpec| Some(spec.guest.memory.to_string());
     let cpus = |spec: &ReleaseSpec| Some(spec.guest.cpus.to_string());
     fields.extend(field("memory", memory(before), memory(after)));
@@ -53,7 +56,7 @@ fn artifact(before: &Artifact, after: &Artifact) -> Option<Field> {
 }
 
 /// Contents by path; of what is no text, how long it is and its digest.
-fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
+fn files(spec: &ReleaseSpec) -> Few<String, String> {
     let content = |file: &GuestFile| match core::str::from_utf8(&file.content) {
         Ok(text) => text.to_string(),
         Err(_) => {
@@ -69,8 +72,8 @@ fn files(spec: &ReleaseSpec) -> BTreeMap<String, String> {
 fn maps<K: Ord + core::fmt::Display, V>(
     fields: &mut Vec<Field>,
     prefix: &str,
-    before: &BTreeMap<K, V>,
-    after: &BTreeMap<K, V>,
+    before: &Few<K, V>,
+    after: &Few<K, V>,
     told: impl Fn(&V) -> String,
 ) {
     let names: BTreeSet<&K> = before.keys().chain(after.keys()).collect();

@@ -6,7 +6,7 @@ use planner::check::Rule;
 use planner::model::id::VolumeId;
 use planner::model::object::Object;
 use planner::model::size::Size;
-use planner::model::volume::{VolumeKind, VolumeSpec};
+use planner::model::volume::{Keeping, VolumeKind, VolumeSpec};
 use planner::plan::change::Verb;
 use planner::plan::step::Act;
 
@@ -18,13 +18,25 @@ fn only_copies_are_copies_and_only_clones_go_without_a_word() {
         let copy = VolumeSpec {
             id: VolumeId::of_copy(&of.id, kind, "a", NOW),
             kind,
+            keeping: Keeping::DEFAULT,
             origin: Some(of.id.clone()),
             ..of.clone()
         };
         let mut shown = volume_change(Verb::Create, 1);
         let Object::Volume { volume, .. } = &mut shown.object else { panic!("{shown:?}") };
         *volume = copy.id.clone();
-        case.plan = crate::by_hand::plan(vec![rollout(vec![vec![lane(1, vec![copying(copy)])]])]);
+        let gone = removing(copy.id.clone());
+        let mut waves = vec![vec![lane(1, vec![copying(copy)])]];
+        let mut failed = Vec::new();
+        if kind == VolumeKind::Clone {
+            let mut again = gone.clone();
+            again.id.0 += " on failure";
+            failed.push(again);
+            waves.push(vec![lane(1, vec![gone])]);
+        }
+        let mut rollout = rollout(waves);
+        rollout.on_failure = failed;
+        case.plan = crate::by_hand::plan(vec![rollout]);
         case.plan.changes = vec![shown];
         case
     };
@@ -45,6 +57,9 @@ fn only_copies_are_copies_and_only_clones_go_without_a_word() {
     altered(|copy| copy.origin = None);
     altered(|copy| copy.source = "other".parse().unwrap());
     altered(|copy| copy.size = Size::parse("20GB").unwrap());
+    case(VolumeKind::Clone).breaks(Rule::Temporary, |case| {
+        case.plan.rollouts[0].on_failure.clear();
+    });
     case(VolumeKind::Clone).breaks(Rule::Copies, |case| {
         let id = volume(1).id;
         case.lane(0, 0).steps.push(removing(id));

@@ -103,7 +103,8 @@ pub(crate) struct GroupConfig {
     pub(crate) checks: bool,
     pub(crate) strategy: Option<String>,
     pub(crate) on_clones: bool,
-    pub(crate) revert: bool,
+    /// What a slot goes back to: `off`, `release` or `snapshot`.
+    pub(crate) revert: String,
     /// A share below 1, a count from 1.
     pub(crate) max_unavailable: Option<f64>,
     pub(crate) memory: String,
@@ -122,7 +123,7 @@ impl Default for GroupConfig {
             checks: false,
             strategy: None,
             on_clones: false,
-            revert: false,
+            revert: "off".to_string(),
             max_unavailable: None,
             memory: "256MiB".to_string(),
             restart: "always".to_string(),

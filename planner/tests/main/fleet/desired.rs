@@ -12,13 +12,13 @@ use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
 use planner::model::id::digest_of;
 use planner::model::instance::{Restart, SecretFile, Supervision};
-use planner::model::name::{AppName, GroupName, HostName, SourceName};
+use planner::model::name::{AppName, GroupName, HostName};
 use planner::model::network::{Port, Subnet};
 use planner::model::release::CommitId;
 use planner::model::size::Size;
 use planner::model::time::Millis;
 use planner::model::volume::{Keeping, OnRemove};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 impl Fleet {
@@ -45,7 +45,9 @@ impl Fleet {
     pub(crate) fn artifacts(&self) -> Artifacts {
         let resolved = |app: &AppConfig| match &app.missing {
             Some(why) => Resolved::Missing { why: why.clone(), hint: "build it".to_string() },
-            None => Resolved::Found(Artifact::Tree { digest: digest_of(&[app.runs.as_bytes()]) }),
+            None => {
+                Resolved::Found(Artifact::Tree { digest: digest_of(&[app.runs.as_bytes()]).into() })
+            }
         };
         self.config.apps.iter().map(|(name, app)| (name.clone(), resolved(app))).collect()
     }
@@ -106,34 +108,30 @@ fn moved(line: &str) -> Move {
 }
 
 fn group(name: &GroupName, group: &GroupConfig) -> Group {
-    let mounts: BTreeMap<SourceName, Mount> = group
-        .mounts
-        .iter()
-        .map(|(source, mount)| {
-            let full = mount.full();
-            let on_remove = match full.on_remove.as_str() {
-                "retain" => OnRemove::Retain,
-                "destroy" => OnRemove::Destroy,
-                other => panic!("nothing is called {other}"),
-            };
-            let retention = Millis::from_days(full.retention_days);
-            let mount = Mount {
-                source: source.clone(),
-                destination: full.destination.unwrap_or_else(|| format!("/{source}")),
-                size: Size::parse(&full.size).unwrap(),
-                keeping: Keeping { on_remove, retention, protect: full.protect },
-                adopt: full.adopt,
-                fresh: full.fresh,
-            };
-            (source.clone(), mount)
-        })
-        .collect();
+    let mounts = group.mounts.iter().map(|(source, mount)| {
+        let full = mount.full();
+        let on_remove = match full.on_remove.as_str() {
+            "retain" => OnRemove::Retain,
+            "destroy" => OnRemove::Destroy,
+            other => panic!("nothing is called {other}"),
+        };
+        let retention = Millis::from_days(full.retention_days);
+        let mount = Mount {
+            source: source.clone(),
+            destination: full.destination.unwrap_or_else(|| format!("/{source}")).into(),
+            size: Size::parse(&full.size).unwrap(),
+            keeping: Keeping { on_remove, retention, protect: full.protect },
+            adopt: full.adopt,
+            fresh: full.fresh,
+        };
+        (source.clone(), mount)
+    });
     let secret_files = group
         .secret_files
         .iter()
         .map(|(path, secret)| SecretFile { path: path.clone(), secret: secret.clone() });
     let check = Check {
-        name: "services:8080".to_string(),
+        name: "services:8080".into(),
         port: Port(8080),
         probe: Probe::Tcp,
         interval: Millis::from_secs(15),
@@ -143,13 +141,13 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
     Group {
         name: name.clone(),
         scale: match &group.scale {
-            Some(counts) => Scale::Listed(counts.clone()),
+            Some(counts) => Scale::Listed(counts.clone().into_iter().collect()),
             None => Scale::Unlisted { first: "ewr".parse().unwrap() },
         },
-        mounts,
+        mounts: mounts.collect(),
         argv: vec!["serve".to_string()],
         replaces_entrypoint: false,
-        env: group.env.clone(),
+        env: group.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         files: Vec::new(),
         secret_files: secret_files.collect(),
         secrets: group.secrets.clone(),
@@ -164,7 +162,7 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
                 "never" => Restart::Never,
                 other => panic!("no restart is called {other}"),
             },
-            kill_signal: "SIGINT".to_string(),
+            kill_signal: "SIGINT".into(),
             kill_timeout: Millis::from_secs(5),
         },
         deploy: Deploy {
@@ -172,7 +170,12 @@ fn group(name: &GroupName, group: &GroupConfig) -> Group {
             max_unavailable: max_unavailable(group.max_unavailable),
             wait_timeout: Millis::from_secs(300),
             on_clones: group.on_clones,
-            revert: if group.revert { Revert::Release } else { Revert::Off },
+            revert: match group.revert.as_str() {
+                "off" => Revert::Off,
+                "release" => Revert::Release,
+                "snapshot" => Revert::Snapshot,
+                other => panic!("no slot goes back to {other}"),
+            },
         },
     }
 }

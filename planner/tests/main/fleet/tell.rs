@@ -4,7 +4,7 @@ use super::Fleet;
 use planner::model::instance::Role;
 use planner::model::observed::{PoolView, Reading};
 use planner::model::slot::SlotId;
-use planner::model::volume::VolumeState;
+use planner::model::volume::{VolumeKind, VolumeState};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -65,6 +65,10 @@ impl Fleet {
                 let life = match spec.incarnation.0 {
                     1 => String::new(),
                     life => format!(" life {life}"),
+                };
+                let state = match spec.kind {
+                    VolumeKind::Own => state,
+                    kind => format!(" {}", kind.as_str()),
                 };
                 parts.push(format!("{} {}{life}{state}", spec.source, spec.size));
             }

@@ -48,7 +48,7 @@ fn a_new_release_says_by_name_what_is_different() {
     group.mounts.values_mut().for_each(|mount| mount.destination = "/srv".into());
     group.guest.cpus = 2;
     group.secrets.insert("KEY".parse().unwrap(), 3);
-    let artifact = Resolved::Found(Artifact::Tree { digest: "b".repeat(64) });
+    let artifact = Resolved::Found(Artifact::Tree { digest: "b".repeat(64).into() });
     world.artifacts.insert("web".parse().unwrap(), artifact);
     let planned = world.apply();
     let told = text::plan(&planned.plan, &planned.report, &Plain);
@@ -80,7 +80,7 @@ fn an_instance_is_told_who_it_is() {
         _ => None,
     });
     let instance = start.unwrap();
-    let env = |name: &str| instance.env[name].clone();
+    let env = |name: &str| instance.env.get(name).unwrap().clone();
     assert_eq!(env("A"), "1");
     assert_eq!(env("FLY_APP_NAME"), "web");
     assert_eq!(env("FLY_PROCESS_GROUP"), "app");
@@ -471,7 +471,7 @@ fn an_image_is_on_its_host_before_anything_is_stopped_for_it() {
     }
     world.mounted("web", &[("ewr", 2)]).checks = vec![tcp()];
     let image = |digest: &str| {
-        let (reference, digest) = ("web:1".to_owned(), digest.to_owned());
+        let (reference, digest) = ("web:1".into(), digest.into());
         Resolved::Found(Artifact::Image { reference, digest })
     };
     world.artifacts.insert("web".parse().unwrap(), image("sha256:1"));

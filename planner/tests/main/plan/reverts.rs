@@ -50,7 +50,7 @@ fn a_slot_whose_release_fails_goes_back_and_those_that_came_up_stay() {
     assert_eq!(world.volume("web/app/ewr/2").spec.id, volume);
     let next = world.plan();
     assert!(next.plan.is_empty(), "{:#?}", next.plan.changes);
-    let why = "failed on web/app/ewr/2: its gate was not passed";
+    let why = "failed on web/app/ewr/2: its gate was not passed; ewr/2 and ewr/3 stay as they are";
     assert!(report(&next)[0].contains(why), "{:?}", report(&next));
     world.change("web", "3");
     let planned = world.apply();

@@ -6,6 +6,7 @@ use planner::model::claim::Claims;
 use planner::model::desired::{
     App, Deploy, Desired, Group, Lineage, MaxUnavailable, Mount, Revert, Scale,
 };
+use planner::model::few::Few;
 use planner::model::guest::Guest;
 use planner::model::health::{Check, Probe};
 use planner::model::host::{HostSpec, HostState};
@@ -18,6 +19,7 @@ use planner::model::observed::{
 };
 use planner::model::permit::{Permit, Permits};
 use planner::model::policy::Policy;
+use planner::model::release::Env;
 use planner::model::size::Size;
 use planner::model::slot::SlotId;
 use planner::model::time::{Millis, Timestamp};
@@ -144,12 +146,12 @@ impl World {
     /// An app with one group, `app`, of a source tree; scale per region.
     pub(crate) fn app(&mut self, name: &str, scale: &[(&str, u32)]) -> &mut Group {
         let app: AppName = name.parse().unwrap();
-        let found = Resolved::Found(Artifact::Tree { digest: "a".repeat(64) });
+        let found = Resolved::Found(Artifact::Tree { digest: "a".repeat(64).into() });
         self.artifacts.insert(app.clone(), found);
         let value = App {
             name: app.clone(),
             manifest: format!("{name}/fly.toml"),
-            groups: BTreeMap::from([("app".parse().unwrap(), group("app", scale))]),
+            groups: Few::from([("app".parse().unwrap(), group("app", scale))]),
             moved: Vec::new(),
             not_acted_on: Vec::new(),
             release_command: None,
@@ -274,10 +276,10 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
     Group {
         name: name.parse().unwrap(),
         scale: listed(scale),
-        mounts: BTreeMap::new(),
+        mounts: Few::new(),
         argv: vec!["./run".into()],
         replaces_entrypoint: false,
-        env: BTreeMap::new(),
+        env: Env::new(),
         files: Vec::new(),
         secret_files: Vec::new(),
         secrets: BTreeMap::new(),
@@ -304,7 +306,7 @@ pub(crate) fn group(name: &str, scale: &[(&str, u32)]) -> Group {
 pub(crate) fn add_mount(group: &mut Group, source: &str, size: &str) {
     let mount = Mount {
         source: source.parse().unwrap(),
-        destination: format!("/{source}"),
+        destination: format!("/{source}").into(),
         size: Size::parse(size).unwrap(),
         keeping: Keeping::DEFAULT,
         adopt: None,

@@ -1,6 +1,7 @@
 //! What can happen between two passes, and histories of that.
 
 mod hosts;
+mod parts;
 
 use crate::fleet::Fleet;
 use crate::fleet::config::{
@@ -18,6 +19,7 @@ const HOSTS: [&str; 4] = ["ewr-1", "ewr-2", "ewr-3", "ord-1"];
 const APPS: [&str; 2] = ["web", "shop"];
 const GROUPS: [&str; 2] = ["app", "worker"];
 const SOURCES: [&str; 2] = ["data", "cache"];
+const REVERTS: [&str; 3] = ["off", "release", "snapshot"];
 
 /// A fleet and what becomes of it.
 #[derive(Debug, Clone)]
@@ -86,6 +88,12 @@ pub(super) enum Deed {
     Command {
         app: usize,
         there: bool,
+    },
+    /// What slots go back to whose release fails.
+    Revert {
+        app: usize,
+        group: usize,
+        to: usize,
     },
     Strategy {
         app: usize,
@@ -170,8 +178,9 @@ pub(super) enum Deed {
 pub(super) fn history() -> impl Strategy<Value = History> {
     let part = prop_oneof![
         6 => vec(commit(), 1..4),
-        1 => there_and_back(),
-        1 => to_the_end(),
+        1 => parts::there_and_back(),
+        1 => parts::to_the_end(),
+        1 => parts::back(),
     ];
     let commits = vec(part, 1..4).prop_map(|parts| parts.concat());
     let spread = prop_oneof![Just(Spread::Host), Just(Spread::Zone), Just(Spread::None)];
@@ -191,25 +200,6 @@ impl Commit {
     fn whole(deeds: Vec<Deed>) -> Self {
         Self { deeds, how: How::Whole, permits: Vec::new() }
     }
-}
-
-/// A group goes down, something happens, and it goes up again.
-fn there_and_back() -> impl Strategy<Value = Vec<Commit>> {
-    (0..2usize, 0..2u32, commit(), 2..4u32).prop_map(|(app, low, between, high)| {
-        let scale = |count| Deed::Scale { app, group: 0, ord: false, count };
-        vec![Commit::whole(vec![scale(low)]), between, Commit::whole(vec![scale(high)])]
-    })
-}
-
-/// A volume that may be destroyed is retired, and some days later its time has come.
-fn to_the_end() -> impl Strategy<Value = Vec<Commit>> {
-    (0..2usize, 0..4u64, commit()).prop_map(|(app, days, last)| {
-        let keeping = Deed::Keeping { app, group: 0, destroy: true, protect: false, days };
-        let down = Deed::Scale { app, group: 0, ord: false, count: 1 };
-        let mut last = Commit { permits: vec!["destroy".to_string()], ..last };
-        last.deeds.push(Deed::Days { days: 3 });
-        vec![Commit::whole(vec![keeping]), Commit::whole(vec![down]), last]
-    })
 }
 
 fn commit() -> impl Strategy<Value = Commit> {
@@ -249,6 +239,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (two(), two(), 0..5usize, any::<bool>()).prop_map(
             |(app, group, strategy, services)| Deed::Strategy { app, group, strategy, services }
         ),
+        1 => (two(), two(), 0..REVERTS.len())
+            .prop_map(|(app, group, to)| Deed::Revert { app, group, to }),
         1 => (two(), any::<bool>()).prop_map(|(app, there)| Deed::Command { app, there }),
         1 => (two(), two(), any::<bool>())
             .prop_map(|(app, group, there)| Deed::Group { app, group, there }),
@@ -375,6 +367,7 @@ impl Deed {
             | Self::Release { app, .. }
             | Self::Command { app, .. }
             | Self::Strategy { app, .. }
+            | Self::Revert { app, .. }
             | Self::Group { app, .. }
             | Self::Memory { app, .. }
             | Self::RenameSource { app, .. } => {
@@ -427,6 +420,7 @@ impl Deed {
             | Self::Unmount { group, .. }
             | Self::Keeping { group, .. }
             | Self::Memory { group, .. }
+            | Self::Revert { group, .. }
             | Self::Strategy { group, .. } => {
                 if let Some(group) = app.groups.get_mut(&name(group)) {
                     self.edit_group(group);
@@ -478,8 +472,9 @@ impl Deed {
             Self::Strategy { strategy, services, .. } => {
                 let words = ["", "rolling", "immediate", "canary", "bluegreen"];
                 group.strategy = Some(words[*strategy].to_string()).filter(|word| !word.is_empty());
-                (group.services, group.revert) = (*services, *services);
+                group.services = *services;
             }
+            Self::Revert { to, .. } => group.revert = REVERTS[*to].to_string(),
             _ => {}
         }
     }

@@ -22,6 +22,8 @@ struct Kept {
     attached: Option<(SlotId, SourceName)>,
     may_go: bool,
     size: u64,
+    /// The slot that may go back to it.
+    way_back: Option<SlotId>,
 }
 
 impl Before {
@@ -45,7 +47,8 @@ impl Before {
             let may_go = view.is_half_made()
                 || due && clock_right && !keeping.protect && keeping.on_remove == OnRemove::Destroy;
             let size = view.spec.size.bytes();
-            volumes.insert(view.spec.id.clone(), Kept { attached, may_go, size });
+            let way_back = view.spec.is_way_back().then(|| view.spec.slot.clone());
+            volumes.insert(view.spec.id.clone(), Kept { attached, may_go, size, way_back });
         }
         Self { volumes, permits: fleet.config.permits.clone() }
     }
@@ -57,6 +60,10 @@ impl Before {
         let now: BTreeMap<_, _> = volumes(fleet).collect();
         for (id, kept) in &self.volumes {
             let Some(view) = now.get(id) else {
+                if let Some(slot) = &kept.way_back {
+                    assert!(is_up(fleet, slot), "{id} goes, and {slot} is not healthy");
+                    continue;
+                }
                 assert!(kept.may_go && permitted("destroy"), "{id} is destroyed");
                 continue;
             };
@@ -75,7 +82,8 @@ impl Before {
             for other in others {
                 // Its marks may have moved to another name, and a new one taken the old name.
                 let moved = (&view.spec.slot, &view.spec.source) != (slot, source);
-                assert!(stays && moved, "{id} of {slot} is replaced by {}", other.spec.id);
+                let back = !stays && other.spec.origin.is_some();
+                assert!(stays && moved || back, "{id} of {slot} is replaced by {}", other.spec.id);
             }
         }
         for (host, machine) in &fleet.machines {
@@ -84,6 +92,14 @@ impl Before {
             alone(host, machine);
         }
     }
+}
+
+/// Whether the slot runs what was brought up last. One that has another name by now is not judged.
+fn is_up(fleet: &Fleet, slot: &SlotId) -> bool {
+    let Some(claim) = fleet.claims.slots.get(slot) else { return true };
+    let instances = fleet.machines.values().flat_map(|machine| machine.instances.values());
+    let mut mains = instances.filter(|view| view.role == Role::Main && view.slot == *slot);
+    mains.any(|view| claim.applied.as_ref() == Some(&view.release) && view.healthy != Some(false))
 }
 
 fn volumes(

@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) fn read(path: &Path) -> anyhow::Result<SavedPlan> {
     let what = || format!("cannot use the saved plan {}", path.display());
     let text = std::fs::read_to_string(path).with_context(what)?;
-    SavedPlan::from_json(&text).with_context(what)
+    SavedPlan::from_json(text).with_context(what)
 }
 
 /// A saved plan is for the commit it was made from; the one that is asked for now must mean the

@@ -97,7 +97,7 @@ fn done(outcome: &Outcome, plan: &Plan) -> Vec<String> {
     };
     for rollout in &plan.rollouts {
         for lane in rollout.waves.iter().flat_map(|wave| &wave.lanes) {
-            tell(lane.object.to_string(), &mut lane.steps.iter().chain(&lane.on_failure));
+            tell(lane.object.to_string(), &mut lane.steps.iter().chain(lane.failing()));
         }
         tell(format!("to take back {}", rollout.id.0), &mut rollout.on_failure.iter());
     }

@@ -132,9 +132,18 @@ fn reviews(
 /// say, else none, and never a comment.
 fn of_fork(server: &Server, repo: &Repo, step: &Step, shell: &[&str], variables: &[(&str, &str)]) {
     let secrets = ["TIEDOWN_API_TOKEN", "TIEDOWN_FORGE_TOKEN", "GITLAB_TOKEN"];
+    // GitLab runs it in the fork, from which the repository is asked for by its address.
+    let url = format!("file://{}", repo.dir().display());
+    let named = repo.dir().with_extension("git");
+    std::os::unix::fs::symlink(repo.dir(), named).unwrap();
     let without: Vec<(&str, &str)> = variables
         .iter()
-        .map(|(name, value)| (*name, if secrets.contains(name) { "" } else { *value }))
+        .map(|(name, value)| match *name {
+            name if secrets.contains(&name) => (name, ""),
+            "CI_PROJECT_PATH" => ("CI_PROJECT_PATH", "somebody/fleet"),
+            "CI_MERGE_REQUEST_PROJECT_URL" => ("CI_MERGE_REQUEST_PROJECT_URL", url.as_str()),
+            name => (name, *value),
+        })
         .collect();
     for is_public in [false, true] {
         server.state().is_public = is_public;

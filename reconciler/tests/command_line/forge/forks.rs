@@ -308,6 +308,31 @@ fn changes_of_the_repository_itself_are_told_from_those_of_forks() {
     }
 }
 
+#[test]
+fn no_file_outside_of_the_commit_is_read_for_a_change() {
+    let repo = Repo::new();
+    fs::write(repo.dir().join("../private"), PRIVATE).unwrap();
+    let private = repo.dir().join("../private").canonicalize().unwrap();
+    let observed = repo.dir().join("../observed.json");
+    fs::write(&observed, repo.run(&["observe"]).out).unwrap();
+    symlink(private.parent().unwrap(), repo.dir().join("above")).unwrap();
+    repo.commit();
+    let absolute = private.to_str().unwrap();
+    for path in ["../../private", "../above/private", absolute] {
+        repo.git(&["checkout", "-q", "-B", "change", "main"]);
+        let file = format!("[[files]]\nguest_path = \"/etc/x\"\nlocal_path = {path:?}\n");
+        repo.write("web/fly.toml", &format!("{APP}{file}"));
+        repo.commit();
+        repo.git(&["checkout", "-q", "main"]);
+        let observed = observed.to_str().unwrap();
+        let plan = ["plan", "--base", "main", "--head", "change", "--observed", observed];
+        let said = repo.run(&plan);
+        let told = ["there is no file", "is not a path in the repository"];
+        assert!(said.code == 1 && told.iter().any(|told| said.err.contains(told)), "{said}");
+        assert!(!said.to_string().contains(PRIVATE), "{said}");
+    }
+}
+
 /// Ends with the test, however that ends.
 struct Ends(Child);
 
