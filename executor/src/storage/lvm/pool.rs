@@ -62,7 +62,10 @@ impl LvmStorage {
 
     pub(super) async fn activate_pool(&self) -> Result<(), StorageError> {
         let command = lvm("lvchange")?.args(["-q", "-ay", "-K"]).arg(self.full(&self.pool));
-        run(format!("activating {}", self.what()), command).await.map(drop)
+        // Where LVM was killed while it made the pool, a part of it is active alone, and in the way.
+        let (what, group) = (self.what(), &self.group);
+        let act = format!("activating {what} (after LVM was killed: `vgchange -an {group}` first)");
+        run(act, command).await.map(drop)
     }
 
     /// The pool and its marks; nothing if it certainly is not there, or is bare and empty.
