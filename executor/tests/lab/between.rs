@@ -73,6 +73,12 @@ exit 1
 
 /// What a reboot leaves: nothing open, nothing active.
 pub(super) async fn reboot() {
+    // What LVM left suspended would keep waiting whoever closes what is above.
+    for line in run("dmsetup info -c --noheadings --separator / -o name,suspended").await.lines() {
+        if let Some(name) = line.strip_suffix("/Suspended") {
+            run(&format!("dmsetup resume {name}")).await;
+        }
+    }
     for name in run("dmsetup ls --target crypt").await.lines() {
         let name = name.split_ascii_whitespace().next().unwrap_or_default();
         if name.starts_with("tiedown-") {
