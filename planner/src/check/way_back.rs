@@ -5,10 +5,10 @@ use super::copies::spec_of;
 use super::room::claim;
 use super::walk::{Path, Placed, PlacedLane, Walk};
 use super::{Rule, Violation, World};
+use crate::model::claim::Claim;
 use crate::model::id::VolumeId;
 use crate::model::instance::{InstanceSpec, Role};
 use crate::model::observed::InstanceState;
-use crate::model::slot::SlotId;
 use crate::model::volume::VolumeSpec;
 use crate::plan::step::{Act, Step};
 use crate::plan::{ClaimAct, Gate, Restore};
@@ -44,7 +44,7 @@ pub(super) fn way_back(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Viola
     for placed in walk.main() {
         let Act::RemoveSnapshot { volume } = &placed.step.act else { continue };
         let Some(spec) = spec_of(walk, world, placed, volume) else { continue };
-        if !is_healthy(walk, world, placed, &spec.slot) {
+        if !is_healthy(walk, world, placed, spec) {
             let why = format!("it would go before {} is healthy", spec.slot);
             found.push(Violation::new(Rule::WayBack, &placed.step.id.0, why));
         }
@@ -55,17 +55,24 @@ const fn is_stop(step: &Step) -> bool {
     matches!(step.act, Act::StopInstance { .. })
 }
 
-/// Whether a slot has come up when a step begins: the plan has waited for it, or it runs what was
-/// brought up last.
-fn is_healthy(walk: &Walk<'_>, world: &World<'_>, at: &Placed<'_>, slot: &SlotId) -> bool {
-    let main = |spec: &InstanceSpec| spec.role == Role::Main && spec.slot == *slot;
+/// Whether the slot that a snapshot is of has come up when a step begins: the plan has waited for
+/// it, or it runs what was brought up last.
+fn is_healthy(walk: &Walk<'_>, world: &World<'_>, at: &Placed<'_>, snapshot: &VolumeSpec) -> bool {
+    let Some(reading) = world.reading(&at.step.host) else { return false };
+    let owner = owner(walk, world, at, snapshot);
+    let owns = |volume: &VolumeId| {
+        owner.is_some_and(|claim| claim.volumes.values().any(|v| v.id == *volume))
+    };
+    let main = |spec: &InstanceSpec| {
+        let its = spec.slot == snapshot.slot || spec.binds.iter().any(|bind| owns(&bind.volume));
+        its && spec.role == Role::Main
+    };
     let mut starts = walk.started().filter(|(start, spec)| main(spec) && start.path == Path::Main);
     if let Some((start, _)) = starts.next() {
         let gated = walk.lane(start).is_some_and(|lane| lane.gate != Gate::Open);
         return gated && walk.before(start, at) && !Walk::in_one_lane(start, at);
     }
-    let applied = claim(walk, world, slot).and_then(|claim| claim.applied.as_ref());
-    let Some(reading) = world.reading(&at.step.host) else { return false };
+    let applied = owner.and_then(|claim| claim.applied.as_ref());
     reading.instances.values().any(|view| {
         let up = match view.state {
             InstanceState::Running => view.healthy != Some(false),
@@ -75,8 +82,34 @@ fn is_healthy(walk: &Walk<'_>, world: &World<'_>, at: &Placed<'_>, slot: &SlotId
             | InstanceState::Died { .. }
             | InstanceState::Stopped => false,
         };
-        up && view.role == Role::Main && view.slot == *slot && applied == Some(&view.release)
+        let its = view.slot == snapshot.slot || view.volumes.iter().any(owns);
+        up && its && view.role == Role::Main && applied == Some(&view.release)
     })
+}
+
+/// What is remembered of the slot that a snapshot is of: the slot has what it was taken of, or what
+/// was made from it. The slot may have another name since.
+fn owner<'a>(
+    walk: &Walk<'a>,
+    world: &World<'a>,
+    at: &Placed<'_>,
+    snapshot: &VolumeSpec,
+) -> Option<&'a Claim> {
+    let reading = world.reading(&at.step.host)?;
+    let is_of = |id: &VolumeId| {
+        let made_from = || reading.volumes.get(id).and_then(|view| view.spec.origin.as_ref());
+        snapshot.origin.as_ref() == Some(id) || made_from() == Some(&snapshot.id)
+    };
+    let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
+        ClaimAct::Write(claim) => Some(claim),
+        ClaimAct::Hold { .. }
+        | ClaimAct::Remove { .. }
+        | ClaimAct::Failed { .. }
+        | ClaimAct::Loss { .. } => None,
+    });
+    let mut claims = corrected.chain(world.claims.slots.values());
+    let has = claims.find(|claim| claim.volumes.values().any(|volume| is_of(&volume.id)));
+    has.or_else(|| claim(walk, world, &snapshot.slot))
 }
 
 /// What is wrong with the way back of a lane.
@@ -113,7 +146,8 @@ fn astray(
     if places.is_empty() || retired != places.len() {
         return Some("a volume keeps its place beside what comes there".into());
     }
-    forgets(new, &places, &restore.claims).or_else(|| elsewhere(new, &places, &restore.start))
+    forgets(new, &places, &restore.claims)
+        .or_else(|| elsewhere(world, new, &places, &restore.start))
 }
 
 /// The volume that a snapshot is of, if it is one that a deploy takes or took.
@@ -164,8 +198,10 @@ fn forgets(
     (!remembered).then(|| "the failed release is not remembered".into())
 }
 
-/// What is started on other volumes than those that come in place.
+/// What is started on other volumes than those that come in place. The release before may have had
+/// fewer than the one that failed.
 fn elsewhere(
+    world: &World<'_>,
     new: &InstanceSpec,
     places: &BTreeMap<&VolumeId, &VolumeSpec>,
     start: &[Step],
@@ -180,6 +216,11 @@ fn elsewhere(
     if let Some(bind) = stays {
         return Some(format!("it starts on {}, which was put away", bind.volume));
     }
-    let bound = |spec: &&VolumeSpec| instance.binds.iter().any(|bind| bind.volume == spec.id);
-    (!places.values().all(bound)).then(|| "it starts without its data".into())
+    let mut claims = world.claims.slots.values();
+    let has = |claim: &&Claim| claim.volumes.values().any(|it| places.contains_key(&it.id));
+    let before = claims.find(has).and_then(|claim| claim.applied_spec.as_deref());
+    let had = |spec: &&&VolumeSpec| before.is_none_or(|it| it.mounts.contains_key(&spec.source));
+    let bound = |spec: &VolumeSpec| instance.binds.iter().any(|bind| bind.volume == spec.id);
+    let without = places.values().filter(had).find(|spec| !bound(spec));
+    without.map(|spec| format!("it starts without its data in {}", spec.source))
 }

@@ -214,8 +214,11 @@ fn pass(fleet: &mut Fleet, commit: &Commit, done: &mut Done) {
             How::Whole => {}
             How::Cut(_) | How::Failing(_) => return,
         }
-        may_go_on = planned.report.has(Kind::Waiting) || planned.report.has(Kind::Blocked);
-        // Permits are for one pass.
+        // Permits are for one pass: what was allowed and refused for another reason is not wanted
+        // by the next, so its slot may be tidied up then.
+        let allowed = !fleet.config.permits.is_empty() && planned.report.has(Kind::Refused);
+        may_go_on =
+            allowed || planned.report.has(Kind::Waiting) || planned.report.has(Kind::Blocked);
         fleet.config.permits.clear();
     }
     panic!("it does not come to rest in {PASSES} passes");
