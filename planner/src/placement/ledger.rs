@@ -183,7 +183,7 @@ impl<'a> Account<'a> {
     }
 
     /// Reserves memory and processors; says why it cannot.
-    pub(super) fn take(&mut self, memory: Size, cpus: u32) -> Result<(), String> {
+    pub(crate) fn take(&mut self, memory: Size, cpus: u32) -> Result<(), String> {
         if memory > self.memory {
             return Err(format!("{memory} more are needed, {} are left", self.memory));
         }

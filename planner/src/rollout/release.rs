@@ -8,6 +8,7 @@ use crate::diff::instance::InstanceNeed;
 use crate::diff::{Diff, GroupDiff, Runs, command};
 use crate::model::claim::Claim;
 use crate::model::desired::{App, Group, ReleaseCommand};
+use crate::model::guest::Guest;
 use crate::model::instance::Role;
 use crate::model::name::HostName;
 use crate::model::object::Object;
@@ -36,6 +37,8 @@ pub(super) struct First {
 
 /// Why the release waits, and the way out.
 type Wait = (Kind, String, &'static str);
+
+const LESS: &str = "make room, or give it less in [deploy.release_command_vm]";
 
 /// Where it runs.
 struct Place {
@@ -130,12 +133,22 @@ fn one<'a>(
                     return Err((Kind::Refused, why, hint));
                 }
             }
+            let again = !at.view.state.is_alive();
+            let guest = match again {
+                true => crew.group.guest,
+                false => Guest::new(at.view.memory, at.view.cpus),
+            };
+            let account = site.ledger.account(at.host);
+            if let Some(Err(why)) = account.map(|account| account.take(guest.memory, guest.cpus)) {
+                let why = format!("{} has no room for its release command: {why}", at.host);
+                return Err((Kind::Blocked, why, LESS));
+            }
             let place = Place {
                 slot: at.view.slot.clone(),
                 host: at.host.clone(),
                 address: at.view.address,
             };
-            (place, (!at.view.state.is_alive()).then_some(at))
+            (place, again.then_some(at))
         }
     };
     let failing = groups.iter().filter(|group| is_new(group)).flat_map(|group| {
@@ -188,7 +201,7 @@ fn place(
         }
     }
     let why = "no host of the app has room for its release command".to_string();
-    Err((Kind::Blocked, why, "make room, or give it less in [deploy.release_command_vm]"))
+    Err((Kind::Blocked, why, LESS))
 }
 
 fn first(
