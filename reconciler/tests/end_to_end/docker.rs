@@ -56,7 +56,8 @@ pub(super) fn fleet(net: u8, engine: &Engine) -> Fleet {
     let fleet = Fleet::new(net);
     let docker = format!("driver = \"docker\", socket = \"unix://{}\"", engine.socket().display());
     let hosts = fleet.settings(&[("ewr-1", "ewr"), ("ord-1", "ord")]);
-    fleet.write("tiedown.toml", &hosts.replace("driver = \"process\"", &docker));
+    let hosts = hosts.replace("driver = \"process\"", &docker).replace("5GB", "8GB");
+    fleet.write("tiedown.toml", &hosts);
     fleet
 }
 
@@ -126,6 +127,7 @@ fn images_become_running_slots_and_a_registry_that_is_down_stops_nothing() {
     healed_and_seen(&fleet, &engine);
     failed_on_clones(&fleet, &engine, &two);
     tried_on_clones(&fleet, &two);
+    gone_back(&fleet, &two);
 }
 
 #[test]
@@ -236,8 +238,8 @@ fn failed_on_clones(fleet: &Fleet, engine: &Engine, image: &str) {
     let containers = || engine.docker(&["ps", "-aq"]).1.lines().count();
     let (slots, lines) = (fleet.slots(), get(fleet, 0, "/lines"));
     let (volumes, all) = (fleet.status()["volumes"].clone(), containers());
-    let ends =
-        "[ -z \"$TIEDOWN_CANARY\" ] || { echo spoilt > /data/lines; exit 1; }\nmkdir -p /www";
+    let ends = "[ -z \"$TIEDOWN_CANARY\" ] || { echo spoilt > /data/lines; busybox sleep 1; exit 1; }\n\
+         mkdir -p /www";
     let spoils = cloned(image, "v3").replace("mkdir -p /www", ends).replace("40s", "5s");
     fleet.write("store/fly.toml", &spoils);
     fleet.commit("ends where it is tried");
@@ -262,6 +264,49 @@ fn tried_on_clones(fleet: &Fleet, image: &str) {
     assert!(said.out.contains("a canary on clones of ewr/1"), "{said}");
     assert_eq!(get(fleet, 0, "/lines"), format!("{before}start v3\n"), "the canary had a clone");
     assert_eq!(fleet.status()["volumes"].as_array().unwrap().len(), 2, "the clones are gone");
+    fleet.assert_one_to_one();
+    fleet.assert_fixpoint();
+}
+
+/// What spoils the data of the first slot and ends there, then what does so in the middle: the slot
+/// goes back to its data, those before it have the new release, and those behind the old one.
+fn gone_back(fleet: &Fleet, image: &str) {
+    let scale = "[tiedown]\nrevert = \"snapshot\"\n[tiedown.scale]\napp = { ewr = 2, ord = 1 }";
+    let going_back = |version: &str, fails: &str| {
+        let ends = format!(
+            "[ \"$TIEDOWN_SLOT\" != store/app/{fails} ] || \
+             {{ echo spoilt > /data/lines; busybox sleep 1; exit 1; }}\n\
+             mkdir -p /www"
+        );
+        let manifest = manifest(image, version).replace("mkdir -p /www", &ends);
+        manifest.replace("[tiedown.scale]\napp = { ewr = 1, ord = 1 }", scale)
+    };
+    let lines = || [0, 1, 2].map(|slot| get(fleet, slot, "/lines"));
+    fleet.write("store/fly.toml", &going_back("v4", "none"));
+    fleet.commit("a third slot");
+    fleet.apply();
+    let before = lines();
+    let failed = |version: &str, slot: &str, after: [String; 3]| {
+        fleet.write("store/fly.toml", &going_back(version, slot).replace("40s", "5s"));
+        fleet.commit(version);
+        let said = fleet.run(&["apply", "--auto-approve"]);
+        assert_eq!(said.code, 6, "{said}");
+        assert!(said.out.contains("and its data changes: to copies of snapshots"), "{said}");
+        eventually("answers", || lines() == after);
+        fleet.assert_one_to_one();
+        let said = fleet.run(&["apply", "--auto-approve"]);
+        assert_eq!(said.code, 8, "it is not tried again by itself: {said}");
+        assert!(said.out.contains(&format!("failed on store/app/{slot}")), "{said}");
+    };
+    let [first, second, third] = before;
+    let first = format!("{first}start v4\n");
+    failed("v5", "ewr/1", [first.clone(), second.clone(), third.clone()]);
+    let (first, second) = (format!("{first}start v6\n"), format!("{second}start v4\n"));
+    failed("v6", "ewr/2", [first, second, third]);
+    fleet.write("store/fly.toml", &going_back("v7", "none"));
+    fleet.commit("good again");
+    fleet.apply();
+    assert!(lines().iter().all(|lines| lines.ends_with("start v7\n")));
     fleet.assert_one_to_one();
     fleet.assert_fixpoint();
 }

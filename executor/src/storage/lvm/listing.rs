@@ -8,6 +8,7 @@ use super::record::VolumeRecord;
 use super::report::{self, LogicalVolume};
 use super::status::{self, Target};
 use super::{LvmStorage, Volume, io, unreadable};
+use crate::command::{CommandError, Output};
 use crate::names::{self, VolumeDir, VolumeEntry};
 use crate::storage::{Contents, StorageError};
 use planner::model::id::{PoolId, VolumeId};
@@ -39,6 +40,28 @@ pub(super) enum Found {
     Gone(VolumeRecord),
 }
 
+/// How often the kernel is asked for devices while some go.
+const ASKED: usize = 10;
+
+/// What the kernel says of all devices. One that goes between being named and being asked, because
+/// LVM works on another pool, ends the program with status 1: then all are asked again.
+async fn devices() -> Result<Output, StorageError> {
+    let mut left = ASKED;
+    loop {
+        // Looking changes nothing: without this every pool would write its metadata first.
+        let command = program("dmsetup")?.args(["status", "--noflush"]);
+        let asked = run("asking the kernel for devices".to_owned(), command).await;
+        left -= 1;
+        match asked {
+            Err(StorageError::Command {
+                source: CommandError::Failed { status: Some(1), .. },
+                ..
+            }) if left > 0 => {}
+            asked => return asked,
+        }
+    }
+}
+
 impl LvmStorage {
     pub(super) async fn read(&self) -> Result<Snapshot, StorageError> {
         let command = lvm("lvs")?
@@ -48,9 +71,7 @@ impl LvmStorage {
         let output = run(act.clone(), command).await?;
         let volumes = report::parse(&output.stdout)
             .map_err(|why| unreadable(format!("what lvs says of {}", self.group), why))?;
-        // Looking changes nothing: without this every pool would write its metadata first.
-        let command = program("dmsetup")?.args(["status", "--noflush"]);
-        let output = run("asking the kernel for devices".to_owned(), command).await?;
+        let output = devices().await?;
         let targets = status::parse(&String::from_utf8_lossy(&output.stdout))
             .map_err(|why| unreadable("what dmsetup says".to_owned(), why))?;
         Ok(Snapshot { volumes, targets, mapped: kernel::mapped()? })
