@@ -62,13 +62,7 @@ pub(crate) fn finish(
 
 /// One correction per slot: what was compared later is made of what was recovered before.
 fn corrections(recovered: Vec<ClaimAct>, compared: &[ClaimAct]) -> Vec<ClaimAct> {
-    let slot = |act: &ClaimAct| match act {
-        ClaimAct::Write(claim) => Some(claim.slot.clone()),
-        ClaimAct::Remove { .. }
-        | ClaimAct::Hold { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
-    };
+    let slot = |act: &ClaimAct| act.written().map(|claim| claim.slot.clone());
     let written: BTreeSet<_> = compared.iter().filter_map(slot).collect();
     let mut corrections = recovered;
     corrections.retain(|act| slot(act).is_none_or(|slot| !written.contains(&slot)));

@@ -23,7 +23,7 @@ mod strategy;
 mod wording;
 
 use crate::Inputs;
-use crate::diff::instance::{InstanceNeed, serving};
+use crate::diff::instance::InstanceNeed;
 use crate::diff::volume::{VolumeDiff, VolumeNeed};
 use crate::diff::{Diff, GroupDiff, Kept};
 use crate::model::desired::{Revert, Strategy};
@@ -312,7 +312,7 @@ impl<'a> Site<'a, '_> {
         let mut redeploys = false;
         let mut down_untouched = group.unknown;
         for (i, kept) in group.kept.iter().enumerate() {
-            let up = kept.main.is_some_and(serving);
+            let up = kept.main.is_some_and(|main| main.is_serving());
             match &kept.instance {
                 InstanceNeed::Nothing => down_untouched += usize::from(!up),
                 InstanceNeed::Start | InstanceNeed::Confirm => work.down.push(i),

@@ -96,8 +96,7 @@ fn prepare<'a>(
     let (Some(mount), Some(old)) = (own.mount, own.view) else { return Err(gone()) };
     let fleet = &inputs.desired.fleet;
     let pool = pool_of(fleet, kept.host);
-    let given = inputs.claims.incarnations.get(&(slot.clone(), source.clone())).copied();
-    let next = next_incarnation(given, ground, slot, source);
+    let next = next_incarnation(inputs, ground, slot, source);
     let (id, incarnation) = identity(fleet, (slot, source), kept.host, next);
     let copy = VolumeSpec {
         id,

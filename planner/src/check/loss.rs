@@ -121,13 +121,7 @@ pub(super) fn max_loss(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Viola
         .filter_map(|placed| lost_by(world, placed))
         .collect();
     let lost = lost.len() + walk.going_back(|placed| usize::from(loses(placed)));
-    let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
-        ClaimAct::Write(claim) => Some(claim),
-        ClaimAct::Remove { .. }
-        | ClaimAct::Hold { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
-    });
+    let corrected = walk.plan.corrections.iter().filter_map(ClaimAct::written);
     let claims = world.claims.slots.values().chain(corrected);
     let all: BTreeSet<&VolumeId> =
         claims.flat_map(|claim| claim.volumes.values().map(|volume| &volume.id)).collect();

@@ -165,15 +165,8 @@ type Start<'a> = (&'a Placed<'a>, &'a InstanceSpec);
 /// What is remembered of a slot when the plan begins, with its corrections: its host may have
 /// another name by now.
 pub(super) fn claim<'a>(walk: &Walk<'a>, world: &World<'a>, slot: &SlotId) -> Option<&'a Claim> {
-    let corrected = walk.plan.corrections.iter().find_map(|act| match act {
-        ClaimAct::Write(claim) if claim.slot == *slot => Some(claim),
-        ClaimAct::Write(_)
-        | ClaimAct::Hold { .. }
-        | ClaimAct::Remove { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
-    });
-    corrected.or_else(|| world.claims.slots.get(slot))
+    let mut corrected = walk.plan.corrections.iter().filter_map(ClaimAct::written);
+    corrected.find(|claim| claim.slot == *slot).or_else(|| world.claims.slots.get(slot))
 }
 
 /// Whether it was there for a moment, has ended by itself, and so takes nothing. The instance of a

@@ -46,13 +46,7 @@ pub(super) fn unknown(walk: &Walk<'_>, world: &World<'_>, found: &mut Vec<Violat
 }
 
 fn written(act: &ClaimAct) -> Option<(&SlotId, &Claim)> {
-    match act {
-        ClaimAct::Write(claim) => Some((&claim.slot, claim)),
-        ClaimAct::Remove { .. }
-        | ClaimAct::Hold { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
-    }
+    act.written().map(|claim| (&claim.slot, claim))
 }
 
 /// Slots that are claimed under another name until the plan is done.

@@ -8,7 +8,6 @@ use super::{Rule, Violation, World};
 use crate::model::claim::Claim;
 use crate::model::id::VolumeId;
 use crate::model::instance::{InstanceSpec, Role};
-use crate::model::observed::InstanceState;
 use crate::model::volume::VolumeSpec;
 use crate::plan::step::{Act, Step};
 use crate::plan::{ClaimAct, Gate, Restore};
@@ -74,16 +73,8 @@ fn is_healthy(walk: &Walk<'_>, world: &World<'_>, at: &Placed<'_>, snapshot: &Vo
     }
     let applied = owner.and_then(|claim| claim.applied.as_ref());
     reading.instances.values().any(|view| {
-        let up = match view.state {
-            InstanceState::Running => view.healthy != Some(false),
-            InstanceState::Finished => true,
-            InstanceState::Restarting
-            | InstanceState::Failed { .. }
-            | InstanceState::Died { .. }
-            | InstanceState::Stopped => false,
-        };
         let its = view.slot == snapshot.slot || view.volumes.iter().any(owns);
-        up && its && view.role == Role::Main && applied == Some(&view.release)
+        view.is_serving() && its && view.role == Role::Main && applied == Some(&view.release)
     })
 }
 
@@ -100,13 +91,7 @@ fn owner<'a>(
         let made_from = || reading.volumes.get(id).and_then(|view| view.spec.origin.as_ref());
         snapshot.origin.as_ref() == Some(id) || made_from() == Some(&snapshot.id)
     };
-    let corrected = walk.plan.corrections.iter().filter_map(|act| match act {
-        ClaimAct::Write(claim) => Some(claim),
-        ClaimAct::Hold { .. }
-        | ClaimAct::Remove { .. }
-        | ClaimAct::Failed { .. }
-        | ClaimAct::Loss { .. } => None,
-    });
+    let corrected = walk.plan.corrections.iter().filter_map(ClaimAct::written);
     let mut claims = corrected.chain(world.claims.slots.values());
     let has = claims.find(|claim| claim.volumes.values().any(|volume| is_of(&volume.id)));
     has.or_else(|| claim(walk, world, &snapshot.slot))

@@ -110,9 +110,7 @@ fn incarnation(
     if let Some(at) = given.back() {
         return at.view.spec.incarnation;
     }
-    let key = (slot.clone(), mount.source.clone());
-    let before = scope.inputs.claims.incarnations.get(&key).copied();
-    volume::next_incarnation(before, scope.ground, slot, &mount.source)
+    volume::next_incarnation(scope.inputs, scope.ground, slot, &mount.source)
 }
 
 /// The mount that it is for: the one of its name, or the group's only one.

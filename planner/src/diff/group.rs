@@ -135,7 +135,7 @@ fn stuck(
         let mains = scope.ground.seen.mains.get(&claim.slot).map_or(&[][..], |mains| mains);
         claim.applied.as_ref() == Some(&runs.release)
             && instance::own(scope.inputs, claim, Some(&runs.release), mains)
-                .is_some_and(instance::serving)
+                .is_some_and(InstanceView::is_serving)
     };
     let mut failed =
         existing.iter().filter(|claim| instance::failed(claim, &runs.release) && !came_up(claim));
@@ -269,7 +269,7 @@ fn leave_held(
 ) {
     let mains = scope.ground.seen.mains.get(&claim.slot).into_iter().flatten();
     let mut here = mains.filter(|at| *at.host == claim.host);
-    if !here.any(|at| instance::serving(at.view)) {
+    if !here.any(|at| at.view.is_serving()) {
         group.unknown += 1;
     }
     let object = Object::Slot { slot: claim.slot.clone() };
@@ -379,10 +379,11 @@ fn report_lost(scope: &Scope<'_, '_>, kept: &Kept<'_>, report: &mut Report) -> b
 
 /// What lies on the host of a slot that never came up and may have been meant for it: the work by
 /// hand that was to adopt it was cut short, and no claim says its name.
-fn adoptable<'a>(scope: &Scope<'a, '_>, kept: &Kept<'_>) -> Option<&'a str> {
-    let never_up = kept.claim.applied.is_none() && scope.group.mounts.len() == 1;
-    let host = scope.ground.trusted.get(&kept.claim.host).filter(|_| never_up)?;
-    let found = host.reading.foreign.iter().find(|foreign| foreign.cannot.is_none())?;
+fn adoptable<'a>(scope: &Scope<'_, '_>, kept: &Kept<'a>) -> Option<&'a str> {
+    if kept.claim.applied.is_some() || scope.group.mounts.len() != 1 {
+        return None;
+    }
+    let found = kept.host.reading.foreign.iter().find(|foreign| foreign.cannot.is_none())?;
     Some(&found.name)
 }
 

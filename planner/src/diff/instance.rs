@@ -123,7 +123,7 @@ pub(super) fn own<'a>(
         let is = |release: &Release| view.release == *release;
         let derived = wanted
             .is_some_and(|r| InstanceId::derive(fleet, &claim.slot, Role::Main, r) == view.id);
-        let alive = serving(view);
+        let alive = view.is_serving();
         (
             !wanted.is_some_and(is),
             !claim.applied.as_ref().is_some_and(is),
@@ -134,18 +134,6 @@ pub(super) fn own<'a>(
     };
     let here = mains.iter().filter(|at| *at.host == claim.host).map(|at| at.view);
     here.min_by_key(|view| rank(view))
-}
-
-/// Whether the instance does its work, as far as was seen.
-pub(crate) fn serving(view: &InstanceView) -> bool {
-    match view.state {
-        InstanceState::Running => view.healthy != Some(false),
-        InstanceState::Finished => true,
-        InstanceState::Restarting
-        | InstanceState::Failed { .. }
-        | InstanceState::Died { .. }
-        | InstanceState::Stopped => false,
-    }
 }
 
 /// What the instance needs to run `release`.
@@ -166,7 +154,7 @@ pub(super) fn need(
         InstanceState::Stopped => InstanceNeed::Restart { why: "its instance was stopped".into() },
         InstanceState::Running | InstanceState::Restarting | InstanceState::Finished => {
             let applied = claim.applied.as_ref() == Some(release);
-            if retry && failed(claim, release) && !(applied && serving(main)) {
+            if retry && failed(claim, release) && !(applied && main.is_serving()) {
                 let why = "its release failed and is tried again".into();
                 return InstanceNeed::Restart { why };
             }

@@ -2,7 +2,7 @@
 //! what becomes of retired volumes that nobody wants.
 
 use super::group::Scope;
-use super::volume::{self, extent};
+use super::volume::{self, extent, header};
 use super::{Diff, GroupDiff};
 use crate::Inputs;
 use crate::model::claim::Claim;
@@ -215,7 +215,7 @@ pub(super) fn choose<'a>(
 ) -> Result<WantedVolume<'a>, No> {
     let (ground, key) = (scope.ground, (slot.clone(), mount.source.clone()));
     let given = scope.inputs.claims.incarnations.get(&key).copied();
-    let incarnation = volume::next_incarnation(given, ground, slot, &mount.source);
+    let incarnation = volume::next_incarnation(scope.inputs, ground, slot, &mount.source);
     let new = WantedVolume { mount, origin: Origin::Empty, incarnation };
     let named = mount.adopt.as_deref().filter(|name| !taken.contains(name));
     if let Some(name) = named.filter(|name| !is_done(scope, slot, name)) {
@@ -475,9 +475,5 @@ fn fate(ground: &Ground<'_>, at: At<'_, VolumeView>) -> Fate {
 
 /// What a volume of the mount costs in the host's pool, header included.
 pub(crate) fn cost(mount: &Mount, host: Trusted<'_>) -> Size {
-    let header = match &host.reading.pool {
-        PoolView::Present(pool) => pool.header,
-        PoolView::Absent => Size::ZERO,
-    };
-    mount.size.rounded_up_to(extent(host)).plus(header)
+    mount.size.rounded_up_to(extent(host)).plus(header(host))
 }

@@ -1,6 +1,7 @@
 //! What the volumes of a slot that stays need: growth, new marks, to be made, taken back or
 //! retired; or that one is lost.
 
+use crate::Inputs;
 use crate::diff::group::Scope;
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
@@ -132,9 +133,17 @@ pub(crate) fn extent(host: Trusted<'_>) -> Size {
     }
 }
 
+/// What a volume costs in the host's pool beside its size.
+pub(crate) fn header(host: Trusted<'_>) -> Size {
+    match &host.reading.pool {
+        PoolView::Present(pool) => pool.header,
+        PoolView::Absent => Size::ZERO,
+    }
+}
+
 /// The life that a new volume of the slot and source has: after every one that was ever given.
 pub(crate) fn next_incarnation(
-    given: Option<Incarnation>,
+    inputs: &Inputs<'_>,
     ground: &Ground<'_>,
     slot: &SlotId,
     source: &SourceName,
@@ -146,6 +155,7 @@ pub(crate) fn next_incarnation(
     let seen = retired.chain(attached).map(|at| at.view.spec.incarnation);
     let claimed = ground.claims.get(slot).and_then(|claim| claim.volumes.get(source));
     let claimed = claimed.map(|volume| volume.incarnation);
+    let given = inputs.claims.incarnations.get(&key).copied();
     let highest = seen.chain(given).chain(claimed).max();
     highest.map_or(Incarnation::FIRST, Incarnation::next)
 }
@@ -260,9 +270,7 @@ fn added<'a>(
     host: Trusted<'a>,
 ) -> VolumeDiff<'a> {
     let (slot, source) = (&claim.slot, &mount.source);
-    let key = (slot.clone(), source.clone());
-    let given = scope.inputs.claims.incarnations.get(&key).copied();
-    let next = next_incarnation(given, scope.ground, slot, source);
+    let next = next_incarnation(scope.inputs, scope.ground, slot, source);
     let fleet = &scope.inputs.desired.fleet;
     let (id, incarnation) = identity(fleet, (slot, source), host, next);
     VolumeDiff {

@@ -183,6 +183,21 @@ pub enum InstanceState {
     Stopped,
 }
 
+impl InstanceView {
+    /// Whether the instance does its work, as far as was seen.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        match self.state {
+            InstanceState::Running => self.healthy != Some(false),
+            InstanceState::Finished => true,
+            InstanceState::Restarting
+            | InstanceState::Failed { .. }
+            | InstanceState::Died { .. }
+            | InstanceState::Stopped => false,
+        }
+    }
+}
+
 impl InstanceState {
     /// Whether a process of it lives or is to be started again.
     #[must_use]

@@ -2,7 +2,7 @@
 //! addresses. Nothing is promised twice.
 
 use crate::Inputs;
-use crate::diff::Diff;
+use crate::diff::{Diff, volume};
 use crate::model::claim::Claim;
 use crate::model::guest::Guest;
 use crate::model::id::PoolId;
@@ -127,10 +127,7 @@ impl<'a> Account<'a> {
 
     /// What a volume costs beside its size.
     pub(super) fn header(&self) -> Size {
-        match &self.host.reading.pool {
-            PoolView::Present(pool) => pool.header,
-            PoolView::Absent => Size::ZERO,
-        }
+        volume::header(self.host)
     }
 
     /// How full the pool is with promises, in thousandths.

@@ -34,6 +34,16 @@ impl ClaimAct {
         }
     }
 
+    /// The claim that it writes, if it writes one.
+    pub(crate) const fn written(&self) -> Option<&Claim> {
+        match self {
+            Self::Write(claim) => Some(claim),
+            Self::Hold { .. } | Self::Remove { .. } | Self::Failed { .. } | Self::Loss { .. } => {
+                None
+            }
+        }
+    }
+
     /// The slot that it takes off, if it does that.
     pub(crate) const fn removes(&self) -> Option<&SlotId> {
         match self {
@@ -101,14 +111,7 @@ impl Plan {
     }
 
     fn written(&self, slot: &SlotId) -> impl Iterator<Item = &Claim> {
-        self.claims().filter_map(move |act| match act {
-            ClaimAct::Write(claim) if claim.slot == *slot => Some(claim),
-            ClaimAct::Write(_)
-            | ClaimAct::Hold { .. }
-            | ClaimAct::Remove { .. }
-            | ClaimAct::Failed { .. }
-            | ClaimAct::Loss { .. } => None,
-        })
+        self.claims().filter_map(ClaimAct::written).filter(move |claim| claim.slot == *slot)
     }
 
     fn forgotten(&self) -> impl Iterator<Item = &SlotId> {

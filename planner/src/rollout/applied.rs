@@ -22,13 +22,8 @@ pub(super) fn remember(rollout: &mut Rollout) {
     let mut applied = Applied::default();
     for lane in rollout.waves.iter_mut().flat_map(|wave| &mut wave.lanes) {
         lane.claims_before.iter_mut().for_each(|act| applied.write(act));
-        let slot = lane.claims_after.iter().find_map(|act| match act {
-            ClaimAct::Write(claim) => Some(claim.slot.clone()),
-            ClaimAct::Remove { .. }
-            | ClaimAct::Hold { .. }
-            | ClaimAct::Failed { .. }
-            | ClaimAct::Loss { .. } => None,
-        });
+        let slot = lane.claims_after.iter().find_map(ClaimAct::written);
+        let slot = slot.map(|claim| claim.slot.clone());
         lane.steps.iter().for_each(|step| applied.learn(step, slot.as_ref()));
         lane.claims_after.iter_mut().for_each(|act| applied.write(act));
         if let Some(restore) = &mut lane.restore {

@@ -3,9 +3,9 @@
 use super::removal::lane;
 use super::{Rolled, push, rollout, step, wording};
 use crate::diff::StrayClone;
+use crate::diff::volume::header;
 use crate::model::id::PoolId;
-use crate::model::observed::{PoolView, VolumeView};
-use crate::model::size::Size;
+use crate::model::observed::VolumeView;
 use crate::model::volume::VolumeSpec;
 use crate::plan::Lane;
 use crate::plan::change::Change;
@@ -31,12 +31,8 @@ impl Copying<'_> {
     /// The step that makes it. What it costs the pool is asked for, unless it was begun before.
     pub(super) fn step(&self, overcommit_thousandths: u32) -> Step {
         let Self { host, pool, of, copy } = self;
-        let header = match &host.reading.pool {
-            PoolView::Present(pool) => pool.header,
-            PoolView::Absent => Size::ZERO,
-        };
         let begun = host.reading.volumes.contains_key(&copy.id);
-        let room = (!begun).then(|| copy.size.plus(header));
+        let room = (!begun).then(|| copy.size.plus(header(*host)));
         let name = &host.spec.name;
         step::copy_volume(name, pool.clone(), of, copy.clone(), room, overcommit_thousandths)
     }

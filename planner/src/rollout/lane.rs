@@ -5,7 +5,7 @@ use super::reverting;
 use super::step;
 use super::wording;
 use crate::diff::instance::InstanceNeed;
-use crate::diff::volume::{VolumeDiff, VolumeNeed, identity};
+use crate::diff::volume::{VolumeDiff, VolumeNeed, extent, header, identity};
 use crate::diff::{Kept, Origin, Wanted, pool_of};
 use crate::model::claim::{Claim, ClaimedVolume};
 use crate::model::desired::Mount;
@@ -14,7 +14,7 @@ use crate::model::id::VolumeId;
 use crate::model::instance::{Bind, Role};
 use crate::model::name::HostName;
 use crate::model::object::Object;
-use crate::model::observed::{PoolView, VolumeView};
+use crate::model::observed::VolumeView;
 use crate::model::size::Size;
 use crate::model::volume::{VolumeKind, VolumeSpec, VolumeState};
 use crate::plan::change::Change;
@@ -233,13 +233,6 @@ fn spec_of(kept: &Kept<'_>, volume: &VolumeDiff<'_>, mount: &Mount, size: Size) 
     }
 }
 
-fn header(host: crate::recover::Trusted<'_>) -> Size {
-    match &host.reading.pool {
-        PoolView::Present(pool) => pool.header,
-        PoolView::Absent => Size::ZERO,
-    }
-}
-
 fn make(
     crew: &Crew<'_, '_>,
     host: crate::recover::Trusted<'_>,
@@ -322,7 +315,7 @@ fn claim_volume(
     changes: &mut Vec<Change>,
 ) -> Option<ClaimedVolume> {
     let (mount, name) = (volume.mount, &host.spec.name);
-    let size = mount.size.rounded_up_to(crate::diff::volume::extent(host));
+    let size = mount.size.rounded_up_to(extent(host));
     let fleet = &crew.inputs.desired.fleet;
     let pool = pool_of(fleet, host);
     let named = (&wanted.slot, &mount.source);

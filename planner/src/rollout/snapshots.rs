@@ -9,14 +9,14 @@ use super::reverting::Back;
 use super::step;
 use super::wording;
 use crate::Inputs;
-use crate::diff::instance::{InstanceNeed, failed, serving};
-use crate::diff::volume::{VolumeDiff, VolumeNeed, extent, identity, next_incarnation};
+use crate::diff::instance::{InstanceNeed, failed};
+use crate::diff::volume::{VolumeDiff, VolumeNeed, extent, header, identity, next_incarnation};
 use crate::diff::{GroupDiff, Kept, pool_of};
 use crate::model::id::VolumeId;
 use crate::model::instance::Role;
 use crate::model::name::{AppName, HostName};
 use crate::model::object::Object;
-use crate::model::observed::{PoolView, VolumeView};
+use crate::model::observed::VolumeView;
 use crate::model::size::Size;
 use crate::model::slot::SlotId;
 use crate::model::volume::{Keeping, OnRemove, VolumeKind, VolumeSpec, VolumeState};
@@ -102,9 +102,7 @@ fn one(
         name: None,
         ..spec.clone()
     });
-    let key = (slot.clone(), volume.source.clone());
-    let given = crew.inputs.claims.incarnations.get(&key).copied();
-    let next = next_incarnation(given, ground, slot, &volume.source);
+    let next = next_incarnation(crew.inputs, ground, slot, &volume.source);
     let (id, incarnation) = identity(fleet, (slot, &volume.source), kept.host, next);
     let copy = VolumeSpec {
         id,
@@ -162,15 +160,8 @@ impl Before {
 fn copied(crew: &Crew<'_, '_>, kept: &Kept<'_>, of: &VolumeView, spec: &VolumeSpec) -> Step {
     let (host, over) = (&kept.claim.host, crew.inputs.policy.overcommit_thousandths);
     let pool = pool_of(&crew.inputs.desired.fleet, kept.host);
-    let room = spec.size.plus(header(kept));
+    let room = spec.size.plus(header(kept.host));
     step::copy_volume(host, pool, of, spec.clone(), Some(room), over)
-}
-
-fn header(kept: &Kept<'_>) -> Size {
-    match &kept.host.reading.pool {
-        PoolView::Present(pool) => pool.header,
-        PoolView::Absent => Size::ZERO,
-    }
 }
 
 /// What ways back may take, at most: snapshots of all slots are there together; of copies and of
@@ -191,7 +182,7 @@ impl<'a> Cost<'a> {
         let (mut copies, mut losses) = (BTreeMap::<&HostName, Size>::new(), 0);
         for (kept, back) in backs {
             let host = &kept.claim.host;
-            let cost = |size: Size| size.rounded_up_to(extent(kept.host)).plus(header(kept));
+            let cost = |size: Size| size.rounded_up_to(extent(kept.host)).plus(header(kept.host));
             for before in &back.before {
                 if !before.is_there {
                     let sum = self.snapshots.entry(host).or_default();
@@ -310,7 +301,7 @@ fn left<'a>(
 /// Whether the slot runs what was brought up last, and nothing else is asked of its instance.
 fn is_settled(kept: &Kept<'_>) -> bool {
     let runs = |main: &&crate::model::observed::InstanceView| {
-        kept.claim.applied.as_ref() == Some(&main.release) && serving(main)
+        kept.claim.applied.as_ref() == Some(&main.release) && main.is_serving()
     };
     kept.instance == InstanceNeed::Nothing && kept.main.filter(runs).is_some()
 }
