@@ -45,20 +45,9 @@ pub enum ForgeError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-}
-
-impl ForgeError {
-    /// Whether GitLab does not know the commit as one of its own: it keeps statuses only of commits
-    /// that are in a branch of the project itself.
-    #[must_use]
-    pub fn is_foreign_commit(&self) -> bool {
-        match self {
-            Self::Http(HttpError::Status { status, what, .. }) => {
-                status.as_u16() == 404 && what.contains("/projects/") && what.contains("/statuses/")
-            }
-            Self::Http(_) | Self::Answer { .. } => false,
-        }
-    }
+    /// It keeps statuses only of commits that are in a branch of the repository itself: GitLab does.
+    #[error("the forge keeps no status of a commit that is in no branch of its own")]
+    ForeignCommit,
 }
 
 /// What became of the comment.

@@ -9,7 +9,7 @@ use super::plan::of_report;
 use super::review::{Made, Subject};
 use crate::forge::place::{self, Kind, Place, Said, Unsaid};
 use crate::forge::requirement::{Requirement, judge};
-use crate::forge::{Forge, Kept, State, mark};
+use crate::forge::{Forge, ForgeError, Kept, State, mark};
 use planner::model::permit::Permits;
 use planner::render::{Plain, text};
 use planner::report::Kind as Reason;
@@ -149,7 +149,7 @@ async fn told(
     if let Some(commit) = &commit {
         let context = format!("{}/plan", args.name);
         match forge.status(commit, &context, state, summary).await {
-            Err(error) if error.is_foreign_commit() => {
+            Err(ForgeError::ForeignCommit) => {
                 output.warn("GitLab keeps no status of a commit that is in no branch of its own");
             }
             set => set?,

@@ -153,6 +153,11 @@ pub(super) async fn status(
         {
             Ok(())
         }
+        Err(ForgeError::Http(HttpError::Status { status, .. }))
+            if status == StatusCode::NOT_FOUND =>
+        {
+            Err(ForgeError::ForeignCommit)
+        }
         sent => sent,
     }
 }

@@ -12,6 +12,46 @@ use std::process::{Command, Output};
 
 pub(super) type Variables = Vec<(&'static str, String)>;
 
+/// What GitHub sets for every job, and what `action.yml` gives its script.
+pub(super) fn on_github(server: &Server, reference: &str) -> Variables {
+    vec![
+        ("GITHUB_ACTIONS", "true".to_owned()),
+        ("GITHUB_API_URL", server.api()),
+        ("GITHUB_REPOSITORY", "ops/fleet".to_owned()),
+        ("GITHUB_REF", reference.to_owned()),
+        ("TIEDOWN_API_TOKEN", READER.to_owned()),
+        ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
+        ("SERVER", format!("http://{}", server.address)),
+        ("DIRECTORY", ".".to_owned()),
+        ("NAME", "tiedown".to_owned()),
+    ]
+}
+
+/// What GitLab sets for every job, and a person for those of the fleet.
+pub(super) fn on_gitlab(server: &Server) -> Variables {
+    vec![
+        ("GITLAB_CI", "true".to_owned()),
+        ("CI_API_V4_URL", server.api()),
+        ("CI_PROJECT_PATH", "ops/fleet".to_owned()),
+        ("GITLAB_TOKEN", TOKEN.to_owned()),
+        ("TIEDOWN_API_TOKEN", READER.to_owned()),
+        ("TIEDOWN_SERVER", format!("http://{}", server.address)),
+    ]
+}
+
+/// What Woodpecker sets for every step, and a person for those of the fleet.
+pub(super) fn on_woodpecker(server: &Server) -> Variables {
+    vec![
+        ("CI", "woodpecker".to_owned()),
+        ("CI_FORGE_TYPE", "forgejo".to_owned()),
+        ("CI_FORGE_URL", format!("http://{}", server.address)),
+        ("CI_REPO", "ops/fleet".to_owned()),
+        ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
+        ("TIEDOWN_API_TOKEN", READER.to_owned()),
+        ("TIEDOWN_SERVER", format!("http://{}", server.address)),
+    ]
+}
+
 /// A step of a CI system.
 pub(super) struct Step {
     script: String,
@@ -165,19 +205,9 @@ fn the_action_reviews_a_pull_request() {
         &step,
         &["bash", "--noprofile", "--norc", "-eo", "pipefail"],
         &|server, head| {
-            vec![
-                ("GITHUB_ACTIONS", "true".to_owned()),
-                ("GITHUB_API_URL", server.api()),
-                ("GITHUB_REPOSITORY", "ops/fleet".to_owned()),
-                ("GITHUB_REF", "refs/pull/7/merge".to_owned()),
-                ("TIEDOWN_API_TOKEN", READER.to_owned()),
-                ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
-                ("SERVER", format!("http://{}", server.address)),
-                ("DIRECTORY", ".".to_owned()),
-                ("NAME", "tiedown".to_owned()),
-                ("BASE", "main".to_owned()),
-                ("HEAD", head.to_owned()),
-            ]
+            let mut set = on_github(server, "refs/pull/7/merge");
+            set.extend([("BASE", "main".to_owned()), ("HEAD", head.to_owned())]);
+            set
         },
     );
 }
@@ -186,19 +216,15 @@ fn the_action_reviews_a_pull_request() {
 fn gitlab_ci_reviews_a_merge_request() {
     let step = step("docs/ci/gitlab.yml", "variables:");
     reviews("gitlab", &step, &["bash", "-eo", "pipefail"], &|server, head| {
-        vec![
-            ("GITLAB_CI", "true".to_owned()),
-            ("CI_API_V4_URL", server.api()),
-            ("CI_PROJECT_PATH", "ops/fleet".to_owned()),
+        let mut set = on_gitlab(server);
+        set.extend([
             ("CI_MERGE_REQUEST_PROJECT_PATH", "ops/fleet".to_owned()),
             ("CI_MERGE_REQUEST_PROJECT_URL", "https://git.example.com/ops/fleet".to_owned()),
             ("CI_MERGE_REQUEST_IID", "7".to_owned()),
             ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main".to_owned()),
             ("CI_COMMIT_SHA", head.to_owned()),
-            ("GITLAB_TOKEN", TOKEN.to_owned()),
-            ("TIEDOWN_API_TOKEN", READER.to_owned()),
-            ("TIEDOWN_SERVER", format!("http://{}", server.address)),
-        ]
+        ]);
+        set
     });
 }
 
@@ -206,17 +232,12 @@ fn gitlab_ci_reviews_a_merge_request() {
 fn woodpecker_reviews_a_pull_request() {
     let step = step("docs/ci/woodpecker.yml", "environment:");
     reviews("gitea", &step, &["sh", "-e"], &|server, head| {
-        vec![
-            ("CI", "woodpecker".to_owned()),
-            ("CI_FORGE_TYPE", "forgejo".to_owned()),
-            ("CI_FORGE_URL", format!("http://{}", server.address)),
-            ("CI_REPO", "ops/fleet".to_owned()),
+        let mut set = on_woodpecker(server);
+        set.extend([
             ("CI_COMMIT_PULL_REQUEST", "7".to_owned()),
             ("CI_COMMIT_TARGET_BRANCH", "main".to_owned()),
             ("CI_COMMIT_SHA", head.to_owned()),
-            ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
-            ("TIEDOWN_API_TOKEN", READER.to_owned()),
-            ("TIEDOWN_SERVER", format!("http://{}", server.address)),
-        ]
+        ]);
+        set
     });
 }

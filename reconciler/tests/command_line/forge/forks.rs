@@ -1,6 +1,6 @@
 //! Changes of forks, planned by a job that has secrets: whatever is in the fork's commit is data.
 
-use super::ci::{Step, Variables, run, shallow, step};
+use super::ci::{Step, Variables, on_github, on_gitlab, on_woodpecker, run, shallow, step};
 use super::description::Description;
 use super::server::{READER, Server, TOKEN};
 use crate::command_line::repo::{APP, Repo};
@@ -232,51 +232,22 @@ fn the_action_plans_pull_requests_of_forks_after_their_own_run() {
     let step = step("action.yml", "env:");
     let shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail"];
     plans_forks("github", &step, &shell, &|server, head| {
-        vec![
-            ("GITHUB_ACTIONS", "true".to_owned()),
-            ("GITHUB_API_URL", server.api()),
-            ("GITHUB_REPOSITORY", "ops/fleet".to_owned()),
-            ("GITHUB_REF", "refs/heads/main".to_owned()),
-            ("TIEDOWN_API_TOKEN", READER.to_owned()),
-            ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
-            ("SERVER", format!("http://{}", server.address)),
-            ("DIRECTORY", ".".to_owned()),
-            ("NAME", "tiedown".to_owned()),
-            ("BASE", String::new()),
-            ("HEAD", head.to_owned()),
-        ]
+        let mut set = on_github(server, "refs/heads/main");
+        set.extend([("BASE", String::new()), ("HEAD", head.to_owned())]);
+        set
     });
 }
 
 #[test]
 fn gitlab_ci_plans_merge_requests_of_forks_on_a_schedule() {
     let step = step("docs/ci/gitlab-forks.yml", "variables:");
-    plans_forks("gitlab", &step, &["bash", "-eo", "pipefail"], &|server, _| {
-        vec![
-            ("GITLAB_CI", "true".to_owned()),
-            ("CI_API_V4_URL", server.api()),
-            ("CI_PROJECT_PATH", "ops/fleet".to_owned()),
-            ("GITLAB_TOKEN", TOKEN.to_owned()),
-            ("TIEDOWN_API_TOKEN", READER.to_owned()),
-            ("TIEDOWN_SERVER", format!("http://{}", server.address)),
-        ]
-    });
+    plans_forks("gitlab", &step, &["bash", "-eo", "pipefail"], &|server, _| on_gitlab(server));
 }
 
 #[test]
 fn woodpecker_plans_pull_requests_of_forks_by_cron() {
     let step = step("docs/ci/woodpecker-forks.yml", "environment:");
-    plans_forks("gitea", &step, &["sh", "-e"], &|server, _| {
-        vec![
-            ("CI", "woodpecker".to_owned()),
-            ("CI_FORGE_TYPE", "forgejo".to_owned()),
-            ("CI_FORGE_URL", format!("http://{}", server.address)),
-            ("CI_REPO", "ops/fleet".to_owned()),
-            ("TIEDOWN_FORGE_TOKEN", TOKEN.to_owned()),
-            ("TIEDOWN_API_TOKEN", READER.to_owned()),
-            ("TIEDOWN_SERVER", format!("http://{}", server.address)),
-        ]
-    });
+    plans_forks("gitea", &step, &["sh", "-e"], &|server, _| on_woodpecker(server));
 }
 
 #[test]
